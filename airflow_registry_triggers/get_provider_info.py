@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""What Airflow discovers of this package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["get_provider_info"]
+
+NAME = "Container Registry Triggers"
+PACKAGE = "airflow_registry_triggers"
+
+
+def _field(label: str, description: str, kind: str = "string", **schema: Any) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {"type": [kind, "null"], **schema}}
+
+
+_REGISTRY_FIELDS = {
+    "scheme": _field("Scheme", "https, or http for a registry without TLS.", enum=["https", "http"]),
+    "ca_file": _field("CA file", "Path on the workers and triggerers of a PEM file to trust instead."),
+    "timezone": _field("Time zone", "Of pushed_at, such as Europe/Berlin. Default UTC."),
+    "region": _field("Region", "Repository fact: goes into each notification as it is."),
+    "date_created": _field("Created", "Repository fact: YYYY-MM-DD HH:MM:SS."),
+    "repo_type": _field("Repository type", "Repository fact: PUBLIC or PRIVATE."),
+    "repo_authentication_type": _field("Authentication type", "Repository fact. Default NO_CERTIFIED."),
+    "repo_origin_type": _field("Origin type", "Repository fact. Default NO_CERTIFIED."),
+    "poll_interval": _field("Poll interval", "Seconds between two polls of a watcher. Default 60.", "number"),
+    "first_run": _field(
+        "First run of a watcher",
+        "baseline remembers what is there, notify announces it.",
+        enum=["baseline", "notify"],
+    ),
+    "updates": _field("Updates", "Whether a tag that moves is a push. Default true.", "boolean"),
+    "referrers": _field("Referrers", "Watch tags of signatures and attestations too.", "boolean"),
+    "storm_limit": _field("Storm limit", "Notifications one poll may give. Default 500.", "integer"),
+    "max_in_flight": _field(
+        "Requests in flight", "Default 10 for a registry on a private address, else 2.", "integer"
+    ),
+}
+
+_WEBHOOK_FIELDS = {
+    "path": _field("Path", "Path of the URL, with the part of the query that is no secret."),
+    "secret_query": _field("Secret query", "Appended to the query when sending.", format="password"),
+    "headers": _field("Headers", 'JSON object, such as {"X-Team": "app"}.'),
+    "previous_signing_secret": _field(
+        "Previous signing secret", "Signs beside the current one while you rotate.", format="password"
+    ),
+    "ca_file": _field("CA file", "Path on the workers of a PEM file to trust instead."),
+}
+
+_ALLOWED_NETWORKS = {
+    "description": (
+        "Networks in CIDR form, separated by commas, that webhooks may reach though they are not public. "
+        "Set by whoever runs the deployment; no Dag can change it."
+    ),
+    "version_added": "0.1.0",
+    "type": "string",
+    "example": "10.20.0.0/16, fd00:1234::/32",
+    "default": "",
+}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Give the provider info, in the shape of Airflow's ``provider_info.schema.json``."""
+    return {
+        "package-name": "airflow-provider-registry-triggers",
+        "name": NAME,
+        "description": "Detect image pushes, filter them by tag, deliver webhooks.",
+        "integrations": [
+            {
+                "integration-name": NAME,
+                "external-doc-url": "https://github.com/opencontainers/distribution-spec",
+                "tags": ["service"],
+            }
+        ],
+        "sensors": [_modules("sensors.registry_push")],
+        "operators": [_modules("operators.trigger_match", "operators.webhook_deliver")],
+        "hooks": [_modules("hooks.registry", "hooks.webhook")],
+        "triggers": [_modules("triggers.registry_push")],
+        "connection-types": [
+            {
+                "connection-type": "oci_registry",
+                "hook-class-name": f"{PACKAGE}.hooks.registry.RegistryHook",
+                "hook-name": "Container Registry (OCI)",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema"],
+                    "relabeling": {"password": "Password or token"},
+                    "placeholders": {"host": "registry.example.com", "login": "leave empty if anonymous"},
+                },
+                "conn-fields": _REGISTRY_FIELDS,
+            },
+            {
+                "connection-type": "webhook",
+                "hook-class-name": f"{PACKAGE}.hooks.webhook.WebhookHook",
+                "hook-name": "Webhook",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["login"],
+                    "relabeling": {"password": "Signing secret"},
+                    "placeholders": {"host": "hooks.example.com", "schema": "https", "password": "whsec_..."},
+                },
+                "conn-fields": _WEBHOOK_FIELDS,
+            },
+        ],
+        "config": {
+            "registry_triggers": {
+                "description": "Container registry triggers.",
+                "options": {"allowed_networks": _ALLOWED_NETWORKS},
+            }
+        },
+    }
+
+
+def _modules(*names: str) -> dict[str, Any]:
+    return {"integration-name": NAME, "python-modules": [f"{PACKAGE}.{name}" for name in names]}

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""An operator that judges notifications by a trigger's rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.bases.skipmixin import SkipMixin
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airflow_registry_triggers.access_log import log_record, push_records
+from airflow_registry_triggers.access_record import AccessRecord
+from airflow_registry_triggers.errors import InvalidArgument, MalformedNotifications
+from airflow_registry_triggers.literal import is_literal
+from airflow_registry_triggers.notification import Notification
+from airflow_registry_triggers.passed_on import PassedOn, shard_of
+from airflow_registry_triggers.sources import flattened, notifications_of_conf, notifications_of_events, parsed
+from airflow_registry_triggers.state import STATE, KeepsState, recall, remember, state_prefix
+from airflow_registry_triggers.tag_rule import TagRule
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["TriggerMatchOperator"]
+
+CLAIMED = "claimed"
+
+TRIGGERED = "triggered"
+UNTRIGGERED = "untriggered"
+DUPLICATE = "duplicate"
+
+
+class TriggerMatchOperator(KeepsState, BaseOperator, SkipMixin):
+    """
+    Judge each notification by a rule; pass on those that trigger, skip what follows when none does.
+
+    Each verdict is an access record with its reason. A push that this task passed on in an earlier run is
+    ``duplicate``; a try that is repeated and a task that is cleared judge the same again. What is no
+    notification fails the task for good, after the others were passed on.
+
+    Without ``notifications`` it reads the asset events that began the run. A run whose conf has
+    ``notification`` is a test of the trigger: that is judged.
+
+    :param trigger_name: name in the access history, default ``<dag_id>.<task_id>`` (templated)
+    :param tags: at most 10 exact tags (templated)
+    :param tag_regex: RE2 expression for the whole tag; ``*`` means all (templated)
+    :param notifications: one notification, a list, or an upstream task's output (templated)
+    :param collapse: whether only the newest push of each tag in a run is passed on
+    :param retries: tries after a killed worker, default 3; Airflow's own default is none
+    :param retry_delay: pause before such a try, default 5 s
+    :raises ValueError: a rule that cannot work: when the Dag is parsed, where it is literal
+    """
+
+    template_fields: Sequence[str] = ("trigger_name", "tags", "tag_regex", "notifications")
+    template_fields_renderers = {"notifications": "json"}  # noqa: RUF012 - Airflow's own name and shape
+    ui_color = "#e6f4ea"
+    inherits_from_skipmixin = True
+
+    def __init__(
+        self,
+        *,
+        trigger_name: str | None = None,
+        tags: Sequence[str] | None = None,
+        tag_regex: str | None = None,
+        notifications: Any = None,
+        collapse: bool = False,
+        retries: int | None = 3,
+        retry_delay: timedelta | float = timedelta(seconds=5),
+        max_active_tis_per_dag: int | None = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            retries=retries,
+            retry_delay=retry_delay,
+            max_active_tis_per_dag=max_active_tis_per_dag,
+            **kwargs,
+        )
+        self.trigger_name = trigger_name
+        self.tags = tags
+        self.tag_regex = tag_regex
+        self.notifications = notifications
+        self.collapse = collapse
+        if is_literal([tags, tag_regex]):
+            TagRule(tags=tags, tag_regex=tag_regex)
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Set up a mapped match; its literal rule is checked here, as ``__init__`` is not called yet."""
+        if is_literal([kwargs.get("tags"), kwargs.get("tag_regex")]):
+            TagRule(tags=kwargs.get("tags"), tag_regex=kwargs.get("tag_regex"))
+        kwargs.setdefault("max_active_tis_per_dag", 1)
+        return super().partial(**kwargs)
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Judge; see the class."""
+        rule = self._rendered_rule()
+        ti = context["ti"]
+        read = list(parsed(self._values(context), str(context["run_id"])))
+        valid = [notification for notification, _ in read if notification is not None]
+        records, passed = self._judged(context, rule, valid)
+        for record in records:
+            log_record(self.log, record)
+        push_records(context, records)
+        result = [notification.to_dict() for notification in passed]
+        problems = [problem for _, problem in read if problem]
+        if problems or not result:
+            # A task that fails or skips returns nothing, and what follows reads this.
+            ti.xcom_push(key="return_value", value=result)
+        self._fail_if_malformed(problems, len(result))
+        if not result:
+            self._skip_downstream(context, len(records))
+        return result
+
+    def _rendered_rule(self) -> TagRule:
+        try:
+            return TagRule(tags=self.tags, tag_regex=self.tag_regex)
+        except ValueError as error:
+            raise InvalidArgument(str(error)) from None
+
+    def _values(self, context: Context) -> list[Any]:
+        given = notifications_of_conf(context)
+        if given is not None:
+            self.log.info("the run's conf has a notification: this is a test of the trigger")
+            return given
+        if self.notifications is not None:
+            return flattened(self.notifications)
+        return notifications_of_events(context)
+
+    def _judged(
+        self, context: Context, rule: TagRule, notifications: list[Notification]
+    ) -> tuple[list[AccessRecord], list[Notification]]:
+        """Give each one's record, and those that are passed on."""
+        ti = context["ti"]
+        name = self.trigger_name or f"{ti.dag_id}.{ti.task_id}"
+        trigger = {"name": name, "type": rule.trigger_type, "tag": rule.trigger_tag}
+        memory = _Memory(context)
+        superseded = _superseded(notifications) if self.collapse else set()
+        records, passed = [], []
+        for position, notification in enumerate(notifications):
+            verdict = rule.judge(notification.tag)
+            status, reason = TRIGGERED if verdict.triggered else UNTRIGGERED, verdict.reason
+            if verdict.triggered and (run := memory.passed_on_by(notification)):
+                status, reason = DUPLICATE, f"this push was passed on by run {run}"
+            elif verdict.triggered and position in superseded:
+                status, reason = UNTRIGGERED, "a newer push of this tag is in the same run (collapse=True)"
+            if status == TRIGGERED:
+                passed.append(notification.with_event(trigger=trigger))
+                memory.claim(notification)
+            records.append(
+                AccessRecord.of_verdict(
+                    notification,
+                    status_code=status,
+                    reason=reason,
+                    trigger_name=name,
+                    rule=rule,
+                    try_number=ti.try_number,
+                )
+            )
+        memory.save()
+        return records, passed
+
+    def _fail_if_malformed(self, problems: list[str], passed: int) -> None:
+        if problems:
+            raise MalformedNotifications(
+                f"{len(problems)} of the values that came in cannot be judged ({passed} others are passed on): "
+                + "; ".join(problems)
+            )
+
+    def _skip_downstream(self, context: Context, judged: int) -> None:
+        ti = context["ti"]
+        self.log.info("none of %d notifications triggers: what follows is skipped", judged)
+        task = context["task"]
+        if task.get_closest_mapped_task_group() is not None:
+            raise AirflowSkipException("no notification triggers")
+        if ti.map_index is not None and ti.map_index >= 0:
+            return  # a sibling may have some: what follows gets the list of lists and skips when it is empty
+        followers = [task for task in task.get_flat_relatives(upstream=False) if not task.is_teardown]
+        self.skip(ti=ti, tasks=followers)
+
+
+def _superseded(notifications: list[Notification]) -> set[int]:
+    """Give the positions of those that a later one of the same tag makes obsolete."""
+    newest: dict[tuple[str, str, str], int] = {}
+    superseded: set[int] = set()
+    for position, notification in enumerate(notifications):
+        key = (notification.registry, notification.repository, notification.tag)
+        if key in newest:
+            superseded.add(newest[key])
+        newest[key] = position
+    return superseded
+
+
+class _Memory:
+    """What this task passed on, in this run and in others."""
+
+    def __init__(self, context: Context) -> None:
+        ti = context["ti"]
+        self._run_id = str(context["run_id"])
+        self._store = context["asset_state_store"][STATE]
+        self._task_store = context["task_state_store"]
+        self._prefix = state_prefix("passed_on", ti.dag_id, ti.task_id)
+        self._claimed: set[str] = set(recall(self._task_store, CLAIMED, []))
+        self._new: set[str] = set()
+        self._shards: dict[str, PassedOn] = {}
+        self._changed: set[str] = set()
+
+    def passed_on_by(self, notification: Notification) -> str | None:
+        """Tell which other run passed it on, or this one, a moment ago."""
+        if notification.id in self._new:
+            return self._run_id
+        if notification.id in self._claimed:
+            return None
+        return self._shard(shard_of(notification)).by_whom(notification)
+
+    def claim(self, notification: Notification) -> None:
+        if notification.id:
+            self._new.add(notification.id)
+        name = shard_of(notification)
+        self._shard(name).add(notification, self._run_id)
+        self._changed.add(name)
+
+    def save(self) -> None:
+        """First what this run claims, so that a repeated try claims the same; then what all runs know."""
+        if not self._changed:
+            return
+        remember(self._task_store, CLAIMED, sorted(self._claimed | self._new))
+        for name in sorted(self._changed):
+            self._store.set(self._prefix + name, self._shards[name].to_dict())
+
+    def _shard(self, name: str) -> PassedOn:
+        if name not in self._shards:
+            self._shards[name] = PassedOn(self._store.get(self._prefix + name))
+        return self._shards[name]

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""Where a task's notifications come from: its argument, the run's conf, the asset events that began it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_registry_triggers.notification import InvalidNotification, Notification
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["CONF_KEY", "flattened", "notifications_of_conf", "notifications_of_events", "parsed"]
+
+CONF_KEY = "notification"
+"""Key of a run's conf that holds a notification, for a test of the trigger."""
+
+ASSET_SCHEME = "oci://"
+
+
+def notifications_of_conf(context: Context) -> list[Any] | None:
+    """
+    Give what the run's conf holds, None where it holds no notification.
+
+    :param context: Airflow's context
+    """
+    conf = getattr(context.get("dag_run"), "conf", None)
+    if not isinstance(conf, Mapping) or CONF_KEY not in conf:
+        return None
+    return flattened(conf[CONF_KEY])
+
+
+def notifications_of_events(context: Context) -> list[Any]:
+    """
+    Give the payloads of the asset events that began the run, oldest first.
+
+    One run may have many: Airflow puts the events that came in while it was busy into one run. Events of
+    assets that are no repositories are none of ours.
+
+    :param context: Airflow's context
+    """
+    events = context.get("triggering_asset_events") or {}
+    found: list[tuple[Any, Any]] = []
+    for asset, of_asset in events.items():
+        if str(getattr(asset, "uri", "")).startswith(ASSET_SCHEME):
+            found += [(getattr(event, "timestamp", None), _payload(event.extra)) for event in of_asset]
+    if all(timestamp is not None for timestamp, _ in found):
+        found.sort(key=lambda item: item[0])
+    return [payload for _, payload in found]
+
+
+def _payload(extra: Any) -> Any:
+    """Take the notification out of an event: made by the watcher, or by hand over REST."""
+    if isinstance(extra, Mapping) and "push_data" not in extra:
+        for key in ("payload", CONF_KEY):
+            if key in extra:
+                return extra[key]
+    return extra
+
+
+def flattened(value: Any) -> list[Any]:
+    """
+    Give one notification, a list, or a mapped task's list of lists as one list.
+
+    :param value: what a task was given
+    """
+    if value is None:
+        return []
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        return [value]
+    flat: list[Any] = []
+    for item in value:
+        if isinstance(item, Mapping | str | bytes) or not isinstance(item, Iterable):
+            flat.append(item)
+        else:
+            flat.extend(item)
+    return [item for item in flat if item is not None]
+
+
+def parsed(values: Iterable[Any], run_id: str) -> Iterator[tuple[Notification | None, str]]:
+    """
+    Read each value; one without an id gets one from the run and its position.
+
+    :param values: what came in
+    :param run_id: the run
+    :return: the notification and no text, or none and what is wrong with it
+    """
+    for position, value in enumerate(values):
+        try:
+            yield Notification.from_dict(value).with_fallback_id(run_id, position), ""
+        except InvalidNotification as error:
+            yield None, f"number {position + 1}: {error}"

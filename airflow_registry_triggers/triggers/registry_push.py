@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""What waits in the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_registry_triggers.hooks.registry import RegistryHook
+from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.state import WatermarkStore, shared_state
+from airflow_registry_triggers.tag_rule import TagRule
+
+__all__ = ["RegistryChangeTrigger"]
+
+MAX_WAIT = 3600.0
+"""Seconds, the longest pause after an error."""
+
+
+class RegistryChangeTrigger(BaseTrigger):
+    """
+    Wait for a deferred sensor until a covered tag differs from what was handed on.
+
+    It stores nothing: the worker polls again and decides, so a trigger that runs twice loses and invents
+    nothing. The watermark is read at each poll, never from the arguments.
+
+    :param repository: as the Dag author wrote it, rendered
+    :param registry_conn_id: the Connection
+    :param tags: tags that are asked about
+    :param tag_regex: expression for tags that are asked about
+    :param first_run: ``baseline`` or ``notify``
+    :param state_prefix: where the sensor keeps its watermark
+    :param poll_interval: seconds between two polls
+    """
+
+    def __init__(
+        self,
+        *,
+        repository: str,
+        registry_conn_id: str,
+        tags: list[str] | None,
+        tag_regex: str | None,
+        first_run: str,
+        state_prefix: str,
+        poll_interval: float,
+    ) -> None:
+        super().__init__()
+        self.repository = repository
+        self.registry_conn_id = registry_conn_id
+        self.tags = tags
+        self.tag_regex = tag_regex
+        self.first_run = first_run
+        self.state_prefix = state_prefix
+        self.poll_interval = poll_interval
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Give the class path and the arguments."""
+        names = ("repository", "registry_conn_id", "tags", "tag_regex", "first_run", "state_prefix")
+        arguments = {name: getattr(self, name) for name in names}
+        path = f"{type(self).__module__}.{type(self).__qualname__}"
+        return path, {**arguments, "poll_interval": self.poll_interval}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Poll until something differs, or until only a person can help; the worker then finds the same."""
+        rule = TagRule(tags=self.tags, tag_regex=self.tag_regex)
+        store = WatermarkStore(shared_state(), self.state_prefix)
+        failures = 0
+        while True:
+            try:
+                await asyncio.sleep(self._pause(failures))
+                if await self._differs(store, rule):
+                    yield TriggerEvent({"status": "changed"})
+                    return
+                failures = 0
+            except RegistryError as error:
+                if not error.transient:
+                    yield TriggerEvent({"status": "failed"})
+                    return
+                failures += 1
+                self.log.warning("%s; waiting", error)
+                await asyncio.sleep(min(error.retry_after or 0, MAX_WAIT))
+
+    async def _differs(self, store: WatermarkStore, rule: TagRule) -> bool:
+        watermark = await store.aload()
+        target = await RegistryHook(self.registry_conn_id).atarget(self.repository)
+        found = await target.poll(watermark, rule, self.first_run)
+        return bool(found.notifications or found.groundwork.changes_since(watermark))
+
+    def _pause(self, failures: int) -> float:
+        pause = min(self.poll_interval * 2 ** min(failures, 10), max(MAX_WAIT, self.poll_interval))
+        return pause * random.uniform(0.9, 1.1)  # noqa: S311 - spreads polls, no secret

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""From a notification to an attempt, and from the attempt to its access record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from airflow_registry_triggers.access_record import AccessRecord
+from airflow_registry_triggers.notification import Notification
+from airflow_registry_triggers.webhook.body import Body, build_body, check_body
+from airflow_registry_triggers.webhook.masking import Masker, mask_headers, mask_url, url_secrets
+from airflow_registry_triggers.webhook.outcome import MAX_RETRY_AFTER, Outcome, check_success_statuses
+from airflow_registry_triggers.webhook.sender import Attempt, check_headers, request_headers, send
+from airflow_registry_triggers.webhook.url import Endpoint, EndpointRefused, parse_endpoint
+
+__all__ = ["Delivery", "Result", "check_timeout"]
+
+MIN_TIMEOUT, MAX_TIMEOUT = 1.0, 60.0
+RECORDED_BODY = 4096
+
+BLOCKED = "blocked"
+
+
+def check_timeout(timeout: float) -> float:
+    """
+    Check the seconds of one attempt.
+
+    :param timeout: seconds, 1 to 60
+    :raises ValueError: it is no number, or outside these
+    """
+    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not number or not MIN_TIMEOUT <= timeout <= MAX_TIMEOUT:
+        raise ValueError(f"timeout={timeout!r}: must be a number of seconds from 1 to 60")
+    return float(timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """
+    One attempt's end.
+
+    :param record: its access record
+    :param outcome: what it means
+    :param retry_after: seconds the receiver asked to wait for, None where it did not
+    """
+
+    record: AccessRecord
+    outcome: Outcome
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """
+    Everything but the notification: where to, with which headers and body, for how long.
+
+    :param url: where to, as it was given
+    :param headers: the caller's headers
+    :param body: see :func:`airflow_registry_triggers.webhook.body.build_body`
+    :param timeout: seconds of one attempt in all
+    :param success_statuses: statuses that count as delivered besides 2xx
+    :param signing_secrets: at most two, current first
+    :param secret_query: appended to the query when sending
+    :param ca_file: certificates to trust instead of the system's
+    :param allowed_networks: networks that may be reached though they are not public
+    :param secrets: further texts that must never be recorded
+    :raises ValueError: an argument that cannot work; a URL that is refused is no error but a record
+    """
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: str | None = None
+    timeout: float = 15.0
+    success_statuses: Sequence[int] = ()
+    signing_secrets: Sequence[str] = field(default=(), repr=False)
+    secret_query: str = field(default="", repr=False)
+    ca_file: str | None = None
+    allowed_networks: Sequence[str] = ()
+    secrets: Sequence[str] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        check_headers(self.headers)
+        check_body(self.body)
+        check_timeout(self.timeout)
+        check_success_statuses(self.success_statuses)
+
+    def endpoint(self) -> Endpoint:
+        """
+        Parse the URL.
+
+        :raises EndpointRefused: the policy refuses it
+        """
+        return parse_endpoint(self.url, allowed_networks=self.allowed_networks)
+
+    async def attempt(self, notification: Notification, trigger_name: str, try_number: int) -> Result:
+        """
+        Send once. What the policy refuses, and a body that cannot be made, is a result too.
+
+        :param notification: what to send
+        :param trigger_name: name of the trigger
+        :param try_number: try of the task
+        """
+        webhook_id = notification.webhook_id(trigger_name)
+        record = AccessRecord.of(
+            notification,
+            status_code=BLOCKED,
+            trigger_name=trigger_name,
+            trigger_log_id=f"{webhook_id}/{try_number}",
+            trigger_url=mask_url(self.url),
+            try_number=try_number,
+        )
+        try:
+            endpoint = self.endpoint()
+        except EndpointRefused as refusal:
+            return Result(replace(record, reason=str(refusal)), Outcome.FINAL)
+        try:
+            body = build_body(notification, self.body, webhook_id=webhook_id)
+        except ValueError as error:
+            return Result(replace(record, reason=f"no body: {error}"), Outcome.FINAL)
+        return await self._send(endpoint, body, webhook_id, record)
+
+    async def _send(self, endpoint: Endpoint, body: Body, webhook_id: str, record: AccessRecord) -> Result:
+        masker = Masker((*self.secrets, *self.signing_secrets, *url_secrets(self.url)))
+        headers = request_headers(
+            self.headers,
+            body,
+            webhook_id=webhook_id,
+            timestamp=int(time.time()),
+            signing_secrets=self.signing_secrets,
+        )
+        attempt = await send(
+            endpoint,
+            body.content,
+            headers,
+            timeout=self.timeout,
+            success_statuses=self.success_statuses,
+            allowed_networks=self.allowed_networks,
+            ca_file=self.ca_file,
+            secret_query=self.secret_query,
+            masker=masker,
+        )
+        request_body = masker.mask(body.content[:RECORDED_BODY].decode(errors="replace"))
+        return _judged(attempt, _filled(record, attempt, request_body))
+
+
+def _filled(record: AccessRecord, attempt: Attempt, request_body: str) -> AccessRecord:
+    return replace(
+        record,
+        status_code=attempt.status_code,
+        request_time=attempt.request_time,
+        request_headers=mask_headers(attempt.request_headers),
+        request_body=request_body,
+        response_headers=attempt.response_headers,
+        response_body=attempt.response_body,
+        reason=attempt.reason,
+        duration_ms=attempt.duration_ms,
+        ambiguous=attempt.ambiguous,
+    )
+
+
+def _judged(attempt: Attempt, record: AccessRecord) -> Result:
+    """A receiver that asks to wait for longer than a day will not be asked again."""
+    too_long = attempt.retry_after is not None and attempt.retry_after > MAX_RETRY_AFTER
+    if attempt.outcome is Outcome.RETRY and too_long:
+        reason = f"{attempt.reason}; Retry-After asks for {attempt.retry_after:.0f} s, more than 24 h: not tried again"
+        return Result(replace(record, reason=reason), Outcome.FINAL)
+    return Result(record, attempt.outcome, attempt.retry_after)
