@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from airflow_registry_triggers.access_record import LOG_EVENT, AccessRecord, by_status_code, within_limit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from airflow.sdk import Context
 
 __all__ = ["log_record", "push_records"]

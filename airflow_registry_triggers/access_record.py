@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_registry_triggers.notification import Notification
-from airflow_registry_triggers.tag_rule import TagRule
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from airflow_registry_triggers.notification import Notification
+    from airflow_registry_triggers.tag_rule import TagRule
 
 __all__ = ["LOG_EVENT", "XCOM_PREFIX", "AccessRecord", "by_status_code", "utc_now", "within_limit"]
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_registry_triggers.notification import Notification
+if TYPE_CHECKING:
+    from airflow_registry_triggers.notification import Notification
 
 __all__ = ["PassedOn", "shard_of"]
 

@@ -16,7 +16,16 @@ from airflow_registry_triggers.registry.watermark import HEAD_KEY, Watermark
 if TYPE_CHECKING:
     from airflow.sdk.execution_time.context import AssetStateStoreAccessor
 
-__all__ = ["STATE", "KeepsState", "Store", "WatermarkStore", "recall", "remember", "shared_state", "state_prefix"]
+__all__ = [
+    "STATE",
+    "KeepsState",
+    "Store",
+    "WatermarkStore",
+    "recall",
+    "remember",
+    "shared_state",
+    "state_prefix",
+]
 
 # One asset for every operator: rows of an asset that no Dag names any more are deleted by the scheduler
 # (Airflow 3.3), so a task's own asset would lose its state when the task leaves the file for a minute.
@@ -66,7 +75,7 @@ def shared_state() -> AssetStateStoreAccessor:
 
     ``AssetStateStoreAccessor`` is no public name of Airflow 3.3; it is used here and nowhere else.
     """
-    from airflow.sdk.execution_time.context import AssetStateStoreAccessor  # noqa: PLC0415
+    from airflow.sdk.execution_time.context import AssetStateStoreAccessor
 
     return AssetStateStoreAccessor(name=STATE.name)
 

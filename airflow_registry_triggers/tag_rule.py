@@ -40,7 +40,8 @@ class TagRule:
 
     :param tags: exact tags, at most 10
     :param tag_regex: RE2 expression for the whole tag
-    :raises ValueError: both at once, an empty list, more than 10, a repeated or impossible tag, a bad expression
+    :raises ValueError: both at once, an empty list, more than 10, a repeated or impossible tag, a bad
+        expression
     """
 
     __slots__ = ("_pattern", "tag_regex", "tags")
@@ -127,7 +128,7 @@ def _compiled(expression: str) -> Any:
     if expression == "*":
         return None
     # Imported here: a Dag file without an expression never loads the extension module.
-    import re2  # noqa: PLC0415
+    import re2
 
     options = re2.Options()
     options.log_errors = False  # RE2 would write to stderr

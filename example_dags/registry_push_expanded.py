@@ -18,7 +18,9 @@ with DAG(
     catchup=False,
     max_active_runs=16,
 ):
-    push = RegistryPushSensor(task_id="push", repository="team/app", timeout=55, soft_fail=True, deferrable=True)
+    push = RegistryPushSensor(
+        task_id="push", repository="team/app", timeout=55, soft_fail=True, deferrable=True
+    )
     match = TriggerMatchOperator(task_id="match", tag_regex=r"release-v.*", notifications=push.output)
     WebhookDeliverOperator.partial(task_id="deliver", webhook_conn_id="webhook_default").expand(
         notifications=match.output

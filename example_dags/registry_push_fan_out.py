@@ -18,7 +18,9 @@ with DAG(
     catchup=False,
     max_active_runs=16,
 ):
-    push = RegistryPushSensor(task_id="push", repository="team/app", timeout=55, soft_fail=True, deferrable=True)
+    push = RegistryPushSensor(
+        task_id="push", repository="team/app", timeout=55, soft_fail=True, deferrable=True
+    )
 
     releases = TriggerMatchOperator(
         task_id="releases", trigger_name="prod", tag_regex=r"release-v.*", notifications=push.output

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -16,6 +15,8 @@ from airflow_registry_triggers.hooks.connection_extra import ConnectionExtra
 from airflow_registry_triggers.registry.reference import DOCKER_HUB_HOST, RepositoryReference
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow.sdk import Connection
 
     from airflow_registry_triggers.registry.client import RegistryClient
@@ -96,7 +97,7 @@ class RegistryTarget:
 
     def client(self) -> RegistryClient:
         """Make the client, to be used as an async context manager."""
-        from airflow_registry_triggers.registry.client import RegistryClient  # noqa: PLC0415
+        from airflow_registry_triggers.registry.client import RegistryClient
 
         return RegistryClient(
             self.base_url,
@@ -115,7 +116,7 @@ class RegistryTarget:
         :param first_run: ``baseline`` or ``notify``; default the Connection's
         :raises RegistryError: the registry did not answer as it must
         """
-        from airflow_registry_triggers.registry.poll import poll  # noqa: PLC0415
+        from airflow_registry_triggers.registry.poll import poll
 
         async with self.client() as client:
             return await poll(
@@ -172,7 +173,7 @@ class RegistryHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask the registry who it is; says which part failed: name, TLS, credentials, not a registry."""
-        from airflow_registry_triggers.registry.errors import RegistryError  # noqa: PLC0415
+        from airflow_registry_triggers.registry.errors import RegistryError
 
         async def check() -> str:
             async with self.get_conn() as client:

@@ -50,9 +50,9 @@ def allowed_networks() -> tuple[str, ...]:
 
     :raises ValueError: an entry that is no network
     """
-    from airflow.sdk.configuration import conf  # noqa: PLC0415
+    from airflow.sdk.configuration import conf
 
-    from airflow_registry_triggers.webhook.network import parse_networks  # noqa: PLC0415
+    from airflow_registry_triggers.webhook.network import parse_networks
 
     text = conf.get(CONFIG_SECTION, ALLOWED_NETWORKS, fallback="")
     return tuple(str(network) for network in parse_networks(text or ""))
@@ -98,7 +98,7 @@ class WebhookTarget:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every text that must be masked wherever it turns up."""
-        from airflow_registry_triggers.webhook.masking import query_values, secret_header_values  # noqa: PLC0415
+        from airflow_registry_triggers.webhook.masking import query_values, secret_header_values
 
         return (
             *self.signing_secrets,
@@ -140,8 +140,8 @@ class WebhookHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Check the URL, the headers and the secret against the rules; nothing is sent."""
-        from airflow_registry_triggers.webhook.masking import mask_url  # noqa: PLC0415
-        from airflow_registry_triggers.webhook.url import parse_endpoint  # noqa: PLC0415
+        from airflow_registry_triggers.webhook.masking import mask_url
+        from airflow_registry_triggers.webhook.url import parse_endpoint
 
         try:
             target = self.target()
@@ -160,8 +160,8 @@ def target_of(connection: Connection) -> WebhookTarget:
     :param connection: a ``webhook`` or ``http`` Connection
     :raises ValueError: the Connection cannot be used; the text shows no secret
     """
-    from airflow_registry_triggers.webhook.headers import check_headers  # noqa: PLC0415
-    from airflow_registry_triggers.webhook.signing import check_secret  # noqa: PLC0415
+    from airflow_registry_triggers.webhook.headers import check_headers
+    from airflow_registry_triggers.webhook.signing import check_secret
 
     conn_id = str(connection.conn_id)
     read = ConnectionExtra(connection.extra_dejson, conn_id)
@@ -203,9 +203,8 @@ def _headers(read: ConnectionExtra) -> dict[str, str]:
         except ValueError:
             given = None
     if not isinstance(given, Mapping) or not all(isinstance(value, str) for value in given.values()):
-        raise ValueError(
-            f'Connection {read.conn_id!r}: headers must be a JSON object of texts, such as {{"X-Team": "app"}}'
-        )
+        example = '{"X-Team": "app"}'
+        raise ValueError(f"Connection {read.conn_id!r}: headers must be a JSON object of texts: {example}")
     return {str(name): value for name, value in given.items()}
 
 
@@ -240,7 +239,7 @@ def mask_header_secrets(headers: Any) -> None:
 
     :param headers: what a template field was rendered to; anything but a mapping is left alone
     """
-    from airflow_registry_triggers.webhook.masking import secret_header_values  # noqa: PLC0415
+    from airflow_registry_triggers.webhook.masking import secret_header_values
 
     if isinstance(headers, Mapping):
         for secret in secret_header_values(headers):
@@ -253,7 +252,7 @@ def mask_url_secrets(url: Any) -> None:
 
     :param url: what a template field was rendered to; anything but text is left alone
     """
-    from airflow_registry_triggers.webhook.masking import url_secrets  # noqa: PLC0415
+    from airflow_registry_triggers.webhook.masking import url_secrets
 
     if isinstance(url, str):
         for secret in url_secrets(url):

@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_registry_triggers.access_record import BODY_LEFT_OUT, AccessRecord
 from airflow_registry_triggers.state import MAX_VALUE, Store, recall, remember
 from airflow_registry_triggers.webhook.outcome import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["DeliveryJournal"]
 

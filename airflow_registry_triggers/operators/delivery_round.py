@@ -7,19 +7,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_registry_triggers.access_record import AccessRecord
 from airflow_registry_triggers.errors import DeliveryFailed, DeliveryPending
-from airflow_registry_triggers.notification import Notification
 from airflow_registry_triggers.operators.delivery_journal import DeliveryJournal
 from airflow_registry_triggers.webhook.outcome import Outcome, next_wait
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
     from airflow.sdk import Context
 
+    from airflow_registry_triggers.access_record import AccessRecord
+    from airflow_registry_triggers.notification import Notification
     from airflow_registry_triggers.webhook.delivery import Delivery, Result
 
 __all__ = ["DeliveryRound"]

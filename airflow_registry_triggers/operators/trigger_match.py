@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +15,22 @@ from airflow_registry_triggers.access_log import log_record, push_records
 from airflow_registry_triggers.access_record import AccessRecord
 from airflow_registry_triggers.errors import InvalidArgument, MalformedNotifications
 from airflow_registry_triggers.literal import is_literal
-from airflow_registry_triggers.notification import Notification
 from airflow_registry_triggers.passed_on import PassedOn, shard_of
-from airflow_registry_triggers.sources import flattened, notifications_of_conf, notifications_of_events, parsed
+from airflow_registry_triggers.sources import (
+    flattened,
+    notifications_of_conf,
+    notifications_of_events,
+    parsed,
+)
 from airflow_registry_triggers.state import STATE, KeepsState, recall, remember, state_prefix
 from airflow_registry_triggers.tag_rule import TagRule
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow.sdk import Context
+
+    from airflow_registry_triggers.notification import Notification
 
 __all__ = ["TriggerMatchOperator"]
 
@@ -56,7 +63,7 @@ class TriggerMatchOperator(KeepsState, BaseOperator, SkipMixin):
     """
 
     template_fields: Sequence[str] = ("trigger_name", "tags", "tag_regex", "notifications")
-    template_fields_renderers = {"notifications": "json"}  # noqa: RUF012 - Airflow's own name and shape
+    template_fields_renderers = {"notifications": "json"}
     ui_color = "#e6f4ea"
     inherits_from_skipmixin = True
 
@@ -166,7 +173,7 @@ class TriggerMatchOperator(KeepsState, BaseOperator, SkipMixin):
     def _fail_if_malformed(self, problems: list[str], passed: int) -> None:
         if problems:
             raise MalformedNotifications(
-                f"{len(problems)} of the values that came in cannot be judged ({passed} others are passed on): "
+                f"{len(problems)} of the values that came in cannot be judged ({passed} are passed on): "
                 + "; ".join(problems)
             )
 

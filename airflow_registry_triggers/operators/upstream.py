@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from airflow.sdk import Context
 
 __all__ = ["check_upstream"]
@@ -25,7 +26,7 @@ def check_upstream(context: Context, *, has_notifications: bool) -> None:
     :param has_notifications: whether there is something to deliver
     :raises AirflowFailException: another task before this one failed
     """
-    from airflow_registry_triggers.operators.trigger_match import TriggerMatchOperator  # noqa: PLC0415
+    from airflow_registry_triggers.operators.trigger_match import TriggerMatchOperator
 
     task = context["task"]
     for name in sorted(_failed_before(context)):

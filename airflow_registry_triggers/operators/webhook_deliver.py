@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +32,8 @@ from airflow_registry_triggers.webhook.outcome import check_success_statuses
 from airflow_registry_triggers.webhook.url import parse_endpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import jinja2
     from airflow.sdk import Context
     from airflow.sdk.definitions.retry_policy import RetryPolicy
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["WebhookDeliverOperator"]
 
 PASSED_OR_FAILED = "none_skipped"
-
 
 
 class WebhookDeliverOperator(BaseOperator):
@@ -75,7 +75,7 @@ class WebhookDeliverOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("notifications", "url", "webhook_conn_id", "trigger_name", "headers")
-    template_fields_renderers = {"notifications": "json", "headers": "json"}  # noqa: RUF012 - Airflow's name
+    template_fields_renderers = {"notifications": "json", "headers": "json"}
     ui_color = "#fef7e0"
 
     def __init__(
@@ -173,7 +173,7 @@ class WebhookDeliverOperator(BaseOperator):
         return records
 
     def _delivery(self) -> Delivery:
-        from airflow_registry_triggers.webhook.delivery import Delivery  # noqa: PLC0415
+        from airflow_registry_triggers.webhook.delivery import Delivery
 
         try:
             target = WebhookHook(self.webhook_conn_id).target() if self.webhook_conn_id else WebhookTarget()

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,8 @@ from airflow_registry_triggers.state import STATE, KeepsState, WatermarkStore, r
 from airflow_registry_triggers.tag_rule import TagRule
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow.sdk import Context
 
     from airflow_registry_triggers.registry.poll import Poll
@@ -90,7 +91,7 @@ class RegistryPushSensor(KeepsState, BaseSensorOperator):
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
-        """Set up a mapped sensor; its literal arguments are checked here, as ``__init__`` is not called yet."""
+        """Set up a mapped sensor; literal arguments are checked here: ``__init__`` is not called yet."""
         _check_literal(**{name: kwargs[name] for name in _CHECKED if name in kwargs})
         return super().partial(**kwargs)
 
@@ -128,7 +129,7 @@ class RegistryPushSensor(KeepsState, BaseSensorOperator):
     def _poke_or_defer(self, context: Context, started_at: float) -> Any:
         # The base class turns a time-out or failure into a skip where soft_fail or never_fail is set, in
         # execute() only; one poke of it is what that wants here.
-        from airflow_registry_triggers.triggers.registry_push import RegistryChangeTrigger  # noqa: PLC0415
+        from airflow_registry_triggers.triggers.registry_push import RegistryChangeTrigger
 
         found = self._poke_as_base(context)
         if found:
@@ -153,7 +154,7 @@ class RegistryPushSensor(KeepsState, BaseSensorOperator):
         return None
 
     def _poke_as_base(self, context: Context) -> Any:
-        from airflow.sdk.exceptions import AirflowSkipException  # noqa: PLC0415
+        from airflow.sdk.exceptions import AirflowSkipException
 
         try:
             return self.poke(context).xcom_value
@@ -172,7 +173,7 @@ class RegistryPushSensor(KeepsState, BaseSensorOperator):
             return None
 
     def _time_out(self) -> None:
-        from airflow.sdk.exceptions import AirflowSkipException  # noqa: PLC0415
+        from airflow.sdk.exceptions import AirflowSkipException
 
         text = f"no push to {self.repository} within {self.timeout:g} s"
         raise AirflowSkipException(text) if self.soft_fail else AirflowSensorTimeout(text)
@@ -271,5 +272,3 @@ def _check_literal(
         TagRule(tags=tags, tag_regex=tag_regex)
     if first_run is not None and first_run not in FIRST_RUNS:
         raise ValueError(f"first_run={first_run!r}: must be one of {', '.join(FIRST_RUNS)}")
-
-

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -15,6 +14,9 @@ from airflow_registry_triggers.hooks.registry import RegistryHook
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.state import WatermarkStore, shared_state
 from airflow_registry_triggers.tag_rule import TagRule
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 __all__ = ["RegistryChangeTrigger"]
 

@@ -5,16 +5,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from airflow_registry_triggers.access_record import AccessRecord
-from airflow_registry_triggers.notification import Notification
 from airflow_registry_triggers.webhook.body import Body, build_body, check_body
 from airflow_registry_triggers.webhook.masking import Masker, mask_headers, mask_url, url_secrets
 from airflow_registry_triggers.webhook.outcome import MAX_RETRY_AFTER, Outcome, check_success_statuses
 from airflow_registry_triggers.webhook.sender import Attempt, check_headers, request_headers, send
 from airflow_registry_triggers.webhook.url import Endpoint, EndpointRefused, parse_endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_registry_triggers.notification import Notification
 
 __all__ = ["Delivery", "Result", "check_timeout"]
 
@@ -165,6 +169,7 @@ def _judged(attempt: Attempt, record: AccessRecord) -> Result:
     """A receiver that asks to wait for longer than a day will not be asked again."""
     too_long = attempt.retry_after is not None and attempt.retry_after > MAX_RETRY_AFTER
     if attempt.outcome is Outcome.RETRY and too_long:
-        reason = f"{attempt.reason}; Retry-After asks for {attempt.retry_after:.0f} s, more than 24 h: not tried again"
+        asked = f"Retry-After asks for {attempt.retry_after:.0f} s, more than 24 h: not tried again"
+        reason = f"{attempt.reason}; {asked}"
         return Result(replace(record, reason=reason), Outcome.FINAL)
     return Result(record, attempt.outcome, attempt.retry_after)
