@@ -28,6 +28,7 @@ from airflow_registry_triggers.operators.upstream import check_upstream
 from airflow_registry_triggers.sources import flattened, parsed
 from airflow_registry_triggers.webhook.body import check_body
 from airflow_registry_triggers.webhook.headers import check_headers
+from airflow_registry_triggers.webhook.limits import DEFAULT_TIMEOUT, check_timeout
 from airflow_registry_triggers.webhook.outcome import check_success_statuses
 from airflow_registry_triggers.webhook.url import parse_endpoint
 
@@ -87,7 +88,7 @@ class WebhookDeliverOperator(BaseOperator):
         trigger_name: str | None = None,
         headers: Mapping[str, str] | None = None,
         body: str | None = None,
-        timeout: float = 15,
+        timeout: float = DEFAULT_TIMEOUT,
         success_statuses: Sequence[int] = (),
         retries: int | None = 8,
         retry_delay: timedelta | float = timedelta(seconds=30),
@@ -201,7 +202,7 @@ def _check_literal(
     url: Any = None,
     headers: Any = None,
     body: Any = None,
-    timeout: Any = 15,
+    timeout: Any = DEFAULT_TIMEOUT,
     success_statuses: Any = (),
 ) -> None:
     """Check what is known while the Dag is parsed. The checks load no HTTP client."""

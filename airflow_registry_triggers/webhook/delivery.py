@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_registry_triggers.access_record import AccessRecord
 from airflow_registry_triggers.webhook.body import Body, build_body, check_body
+from airflow_registry_triggers.webhook.limits import DEFAULT_TIMEOUT, check_timeout
 from airflow_registry_triggers.webhook.masking import Masker, mask_headers, mask_url, url_secrets
 from airflow_registry_triggers.webhook.outcome import MAX_RETRY_AFTER, Outcome, check_success_statuses
 from airflow_registry_triggers.webhook.sender import Attempt, check_headers, request_headers, send
@@ -20,25 +21,11 @@ if TYPE_CHECKING:
 
     from airflow_registry_triggers.notification import Notification
 
-__all__ = ["Delivery", "Result", "check_timeout"]
+__all__ = ["Delivery", "Result"]
 
-MIN_TIMEOUT, MAX_TIMEOUT = 1.0, 60.0
 RECORDED_BODY = 4096
 
 BLOCKED = "blocked"
-
-
-def check_timeout(timeout: float) -> float:
-    """
-    Check the seconds of one attempt.
-
-    :param timeout: seconds, 1 to 60
-    :raises ValueError: it is no number, or outside these
-    """
-    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-    if not number or not MIN_TIMEOUT <= timeout <= MAX_TIMEOUT:
-        raise ValueError(f"timeout={timeout!r}: must be a number of seconds from 1 to 60")
-    return float(timeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +64,7 @@ class Delivery:
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: str | None = None
-    timeout: float = 15.0
+    timeout: float = DEFAULT_TIMEOUT
     success_statuses: Sequence[int] = ()
     signing_secrets: Sequence[str] = field(default=(), repr=False)
     secret_query: str = field(default="", repr=False)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_registry_triggers.notification import InvalidNotification, Notification, push_id
+
+PAYLOADS = Path(__file__).resolve().parents[2].parent / "shared" / "payloads"
+
+PUSH = {
+    "push_data": {"digest": "sha256:" + "a" * 64, "pushed_at": "2016-11-29 12:25:46", "tag": "latest"},
+    "repository": {"name": "app", "namespace": "team", "repo_full_name": "team/app"},
+    "event": {"id": "e" * 32, "registry": "registry.example.com", "action": "new"},
+}
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def test_what_goes_in_comes_out_with_its_order_and_unknown_keys():
+    data = {**PUSH, "extra": {"x": 1}, "push_data": {**PUSH["push_data"], "pusher": "me"}}
+    assert json.dumps(Notification.from_dict(data).to_dict()) == json.dumps(data)
+
+
+def test_the_registrys_form_has_two_keys():
+    assert list(Notification.from_dict({"extra": 1, **PUSH}).registry_form()) == ["push_data", "repository"]
+
+
+def test_what_is_read_from_it():
+    notification = Notification.from_dict(PUSH)
+    assert (notification.tag, notification.repository, notification.id) == ("latest", "team/app", "e" * 32)
+    assert notification.digest == "sha256:" + "a" * 64
+    assert (notification.registry, notification.action) == ("registry.example.com", "new")
+
+
+def test_a_copy_is_a_copy():
+    data = json.loads(json.dumps(PUSH))
+    notification = Notification.from_dict(data)
+    data["push_data"]["tag"] = "changed"
+    notification.to_dict()["push_data"]["tag"] = "changed too"
+    assert notification.tag == "latest"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (None, "expected an object, not NoneType"),
+        ("text", "expected an object, not str"),
+        ([], "expected an object, not list"),
+        ({}, "'push_data'"),
+        ({"push_data": 1}, "'push_data'"),
+        ({"push_data": {}}, "'push_data.tag'"),
+        ({"push_data": {"tag": 1}}, "'push_data.tag'"),
+        ({"push_data": {"tag": ""}}, "'push_data.tag'"),
+        ({"push_data": {"tag": "a", "digest": 1}}, "'push_data.digest'"),
+        ({"push_data": {"tag": "a"}}, "'repository'"),
+        ({"push_data": {"tag": "a"}, "repository": {}}, "'repository.repo_full_name'"),
+        ({"push_data": {"tag": "a"}, "repository": {"name": 1}}, "'repository.repo_full_name'"),
+    ],
+)
+def test_what_is_none_says_which_key(data, words):
+    with pytest.raises(InvalidNotification) as error:
+        Notification.from_dict(data)
+    assert words in str(error.value)
+
+
+def test_no_more_than_200_characters_are_shown():
+    with pytest.raises(InvalidNotification) as error:
+        Notification.from_dict({"x": "y" * 1000})
+    shown = str(error.value).partition("got ")[2]
+    assert len(shown) == 200
+    assert shown.startswith('{"x": "yyy')
+
+
+@given(JSON)
+def test_any_json_is_a_notification_or_an_error(data):
+    try:
+        notification = Notification.from_dict(data)
+    except InvalidNotification:
+        return
+    assert notification.tag
+    assert notification.repository
+
+
+@pytest.mark.skipif(not PAYLOADS.is_dir(), reason="the shared payloads are not here")
+@pytest.mark.parametrize("name", ["alibaba_acr.json", "alibaba_acr_captured_2019.json", "dockerhub.json"])
+def test_payloads_of_registries_that_have_this_form(name):
+    data = json.loads((PAYLOADS / name).read_text())
+    notification = Notification.from_dict(data)
+    assert notification.to_dict() == data
+    assert notification.repository.count("/") == 1
+    assert notification.id is None
+
+
+@pytest.mark.skipif(not PAYLOADS.is_dir(), reason="the shared payloads are not here")
+def test_every_payload_is_read_or_refused_with_a_reason():
+    for path in sorted(PAYLOADS.glob("*.json")):
+        try:
+            Notification.from_dict(json.loads(path.read_text()))
+        except InvalidNotification as error:
+            assert "missing or no" in str(error) or "expected an object" in str(error), path.name
+
+
+def test_an_id_comes_from_the_run_and_the_position_where_there_is_none():
+    bare = Notification.from_dict({key: PUSH[key] for key in ("push_data", "repository")})
+    first, second = bare.with_fallback_id("manual__1", 0), bare.with_fallback_id("manual__1", 1)
+    assert len(first.id) == 32
+    assert first.id != second.id
+    assert first.id == bare.with_fallback_id("manual__1", 0).id
+    assert Notification.from_dict(PUSH).with_fallback_id("manual__1", 0).id == "e" * 32
+
+
+def test_push_ids_tell_every_part_apart():
+    base = ("epoch", "registry", "team/app", "latest", 1, "sha256:a")
+    ids = {push_id(*base)}
+    for position in range(len(base)):
+        changed = list(base)
+        changed[position] = 2 if position == 4 else f"{base[position]}x"
+        ids.add(push_id(*changed))
+    assert len(ids) == 7
+    assert all(len(value) == 32 and int(value, 16) >= 0 for value in ids)
+    assert push_id("a", "bc", "", "", 1, "") != push_id("ab", "c", "", "", 1, "")
+
+
+def test_the_webhook_id_is_stable_and_differs_by_trigger():
+    notification = Notification.from_dict(PUSH)
+    webhook_id = notification.webhook_id("prod")
+    assert webhook_id == notification.webhook_id("prod")
+    assert webhook_id != notification.webhook_id("staging")
+    assert webhook_id.startswith("msg_")
+    assert len(webhook_id) == 36
+    assert "." not in webhook_id
