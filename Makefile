@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+#
+# `make help` lists what there is. ARGS is handed to pytest: make unit ARGS='tests/unit/test_tag_rule.py -x'
+
+SHELL := /bin/bash
+BIN := .venv/bin
+STAGE := .ci/stage
+PYTEST := $(BIN)/python -m pytest
+ARGS ?=
+
+# What runs here has a home of its own; that of whoever runs make is left alone.
+unexport AIRFLOW_HOME AIRFLOW_CONFIG
+
+# Stages share two cores and a log: one after the other, the quick ones first.
+.NOTPARALLEL:
+.PHONY: help setup setup-all constraints demo test lint unit airflow fuzz chaos bench build clean
+
+help:  ## list these targets
+	@sed -nE 's/^([a-z-]+):.*  ## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+
+setup:
+	@$(STAGE) setup .ci/setup
+
+setup-all:  ## system packages of all groups and the virtual environment
+	@$(STAGE) setup .ci/setup all
+
+constraints: setup  ## resolve the pinned versions anew (those that still fit are kept)
+	@$(STAGE) constraints $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+		--no-emit-index-url --custom-compile-command 'make constraints' \
+		--group dev pyproject.toml -o constraints.txt
+
+demo: setup  ## a push becomes a webhook, through a real Airflow (KEEP=1 leaves the UI up)
+	@$(STAGE) demo env KEEP=$(KEEP) $(BIN)/python -m demo
+
+test: setup lint unit airflow  ## all that must hold before a change is taken
+
+lint: setup  ## ruff, mypy and the import contracts
+	@$(STAGE) 'ruff check' $(BIN)/ruff check .
+	@$(STAGE) 'ruff format' $(BIN)/ruff format --check .
+	@$(STAGE) 'import contracts' $(BIN)/lint-imports
+	@$(STAGE) mypy $(BIN)/mypy
+
+unit: setup  ## tests that start no Airflow, properties among them
+	@$(STAGE) unit $(PYTEST) -m 'not airflow and not chaos and not browser and not fuzz' $(ARGS)
+
+airflow: setup  ## tests on a real Airflow
+	@$(STAGE) airflow $(PYTEST) -m 'airflow and not chaos and not browser and not fuzz' $(ARGS)
+
+fuzz: setup  ## long randomized runs (FUZZ_EXAMPLES sets their size)
+	@$(STAGE) fuzz $(PYTEST) -m fuzz --timeout 0 $(ARGS)
+
+chaos:  ## kill processes of a real Airflow on PostgreSQL and Redis
+	@$(STAGE) setup .ci/setup postgresql redis-server
+	@$(STAGE) chaos $(PYTEST) -m chaos --timeout 0 $(ARGS)
+
+bench: setup  ## measure against the floor and against what would be used instead
+	@$(STAGE) bench $(BIN)/python -m benchmarks
+
+build: setup  ## source distribution and wheel in dist/
+	@$(STAGE) build $(BIN)/python -m build --no-isolation
+
+clean:  ## remove what was built and cached, but not the virtual environment
+	rm -rf dist build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
