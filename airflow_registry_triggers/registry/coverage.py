@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""Which tags of a repository are watched, and for what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_registry_triggers.registry.names import is_referrer
+from airflow_registry_triggers.tag_rule import TagRule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Coverage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """
+    What was watched when a watermark was stored; what was not, is a baseline when it is watched later.
+
+    :param rule: which tags
+    :param updates: whether a known tag that moves counts
+    :param referrers: whether tags of signatures and the like count
+    :param accept: mark of the Accept header, as digests depend on it
+    """
+
+    rule: TagRule
+    updates: bool
+    referrers: bool
+    accept: str
+
+    def covers(self, tag: str) -> bool:
+        """Tell whether a tag is watched; one that the rule names is, referrer or not."""
+        if not self.referrers and self.rule.tags is None and is_referrer(tag):
+            return False
+        return self.rule.covers(tag)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the JSON form."""
+        rule = {"tags": list(self.rule.tags)} if self.rule.tags else {"tag_regex": self.rule.tag_regex}
+        return {"rule": rule, "updates": self.updates, "referrers": self.referrers, "accept": self.accept}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Coverage:
+        """
+        Read the JSON form.
+
+        :param data: what :meth:`to_dict` gave
+        :raises ValueError: the rule is one that cannot work (any more)
+        """
+        rule = TagRule(**data["rule"])
+        return cls(rule, data["updates"] is True, data["referrers"] is True, str(data["accept"]))

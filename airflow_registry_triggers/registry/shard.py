@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""One part of a watermark, and its packed form: about 51 characters for a tag, whatever its length."""
+
+from __future__ import annotations
+
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+__all__ = ["KEY_SIZE", "MAX_VALUE", "Entry", "Shard", "estimated_size", "pack", "unpack"]
+
+KEY_SIZE = 6
+"""Bytes of the keyed hash that stands for a tag; two of 10,000 tags meet with a chance of 1 in 5 million."""
+
+MAX_VALUE = 48_000
+"""Bytes of one stored value."""
+
+_SIZES = {"pending": 0, "sha256": 32, "sha512": 64}
+"""Bytes of a digest by its algorithm; a pending tag has none yet."""
+
+_MAX_GENERATIONS = 1_000_000
+
+
+class Entry(NamedTuple):
+    """
+    What is remembered of one tag.
+
+    :param generation: count of the tag's changes
+    :param digest: what was handed on last; None while that is not known
+    """
+
+    generation: int
+    digest: str | None
+
+
+Shard = Mapping[bytes, Entry]
+"""Entries by the hash of their tag."""
+
+
+def pack(shard: Shard, epoch: str) -> dict[str, Any]:
+    """
+    Give the stored form: a column each for keys, generations and digests, by algorithm.
+
+    :param shard: what is remembered
+    :param epoch: stored along, so that what is left of an older epoch is recognised
+    :return: JSON
+    """
+    columns: dict[str, Any] = {}
+    for algorithm in _SIZES:
+        entries = [
+            (key, entry) for key, entry in sorted(shard.items()) if _algorithm(entry.digest) == algorithm
+        ]
+        if entries:
+            columns[algorithm] = [
+                _text(b"".join(key for key, _ in entries)),
+                _text(zlib.compress(_varints(entry.generation for _, entry in entries))),
+                _text(bytes.fromhex("".join(_digits(entry.digest) for _, entry in entries))),
+            ]
+    return {"epoch": epoch, "marks": columns, "check": _checksum(epoch, columns)}
+
+
+def unpack(value: object, epoch: str) -> dict[bytes, Entry] | None:
+    """
+    Read the stored form.
+
+    :param value: what the store gave
+    :param epoch: the epoch that the head tells
+    :return: None for what is missing, damaged, or of another epoch
+    """
+    try:
+        return _unpacked(value, epoch)
+    except (ValueError, TypeError, KeyError, IndexError, zlib.error):
+        return None
+
+
+def estimated_size(shard: Shard) -> int:
+    """
+    Tell how many bytes of JSON the packed form takes at most.
+
+    :param shard: what is remembered
+    """
+    raw = sum(
+        KEY_SIZE + _varint_size(entry.generation) + _SIZES[_algorithm(entry.digest)]
+        for entry in shard.values()
+    )
+    return 400 + raw * 4 // 3
+
+
+def _unpacked(value: object, epoch: str) -> dict[bytes, Entry] | None:
+    if not isinstance(value, dict) or value["epoch"] != epoch:
+        return None
+    columns = value["marks"]
+    if value["check"] != _checksum(epoch, columns):
+        return None
+    shard: dict[bytes, Entry] = {}
+    for algorithm, (keys, generations, digests) in columns.items():
+        shard.update(_column(algorithm, _raw(keys), _raw(generations), _raw(digests)))
+    return shard
+
+
+def _column(algorithm: str, keys: bytes, packed: bytes, digests: bytes) -> dict[bytes, Entry]:
+    size = _SIZES[algorithm]
+    generations = _numbers(zlib.decompressobj().decompress(packed, _MAX_GENERATIONS))
+    if len(keys) != len(generations) * KEY_SIZE or len(digests) != len(generations) * size:
+        raise ValueError("columns differ in length")
+    digits = digests.hex()
+    return {
+        keys[n * KEY_SIZE : (n + 1) * KEY_SIZE]: Entry(
+            generation, f"{algorithm}:{digits[n * size * 2 : (n + 1) * size * 2]}" if size else None
+        )
+        for n, generation in enumerate(generations)
+    }
+
+
+def _algorithm(digest: str | None) -> str:
+    return digest.partition(":")[0] if digest else "pending"
+
+
+def _digits(digest: str | None) -> str:
+    return digest.partition(":")[2] if digest else ""
+
+
+def _checksum(epoch: str, columns: Mapping[str, Any]) -> int:
+    told = "\n".join([epoch, *(text for name in sorted(columns) for text in (name, *columns[name]))])
+    return zlib.crc32(told.encode())
+
+
+def _text(raw: bytes) -> str:
+    return b64encode(raw).decode()
+
+
+def _raw(text: str) -> bytes:
+    return b64decode(text, validate=True)
+
+
+def _varint_size(number: int) -> int:
+    return max(1, (number.bit_length() + 6) // 7)
+
+
+def _varints(numbers: Iterable[int]) -> bytes:
+    """Seven bits to a byte, the lowest first, the eighth bit on all bytes but a number's last."""
+    packed = bytearray()
+    for number in numbers:
+        rest = number
+        while rest > 127:
+            packed.append(rest & 127 | 128)
+            rest >>= 7
+        packed.append(rest)
+    return bytes(packed)
+
+
+def _numbers(packed: bytes) -> list[int]:
+    numbers: list[int] = []
+    number = shift = 0
+    for byte in packed:
+        number |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            numbers.append(number)
+            number = shift = 0
+    if shift:
+        raise ValueError("cut off")
+    return numbers
