@@ -14,6 +14,20 @@ __all__ = ["InvalidNotification", "Notification", "push_id"]
 
 _SHOWN = 200
 
+_REGISTRY_FORM = {
+    "push_data": ("digest", "pushed_at", "tag"),
+    "repository": (
+        "date_created",
+        "name",
+        "namespace",
+        "region",
+        "repo_authentication_type",
+        "repo_full_name",
+        "repo_origin_type",
+        "repo_type",
+    ),
+}
+
 
 class InvalidNotification(ValueError):
     """A value that is not a notification; the text names the key and shows its first 200 characters."""
@@ -145,8 +159,12 @@ class Notification:
         return self.with_event(id=_hex32(source, position))
 
     def registry_form(self) -> dict[str, Any]:
-        """Give the registry's own format: ``push_data``, then ``repository``, nothing else."""
-        return {key: copy.deepcopy(self._data[key]) for key in ("push_data", "repository")}
+        """
+        Give the registry's own format: ``push_data``, then ``repository``, nothing else.
+
+        The order is made anew: PostgreSQL's JSONB, in which XCom travels, keeps none.
+        """
+        return {key: _in_order(self._data[key], order) for key, order in _REGISTRY_FORM.items()}
 
     def webhook_id(self, trigger_name: str) -> str:
         """
@@ -156,6 +174,11 @@ class Notification:
         :return: ``msg_`` and 32 hexadecimal digits
         """
         return f"msg_{_hex32(self.id, trigger_name)}"
+
+
+def _in_order(part: Mapping[str, Any], order: tuple[str, ...]) -> dict[str, Any]:
+    known = [key for key in order if key in part]
+    return {key: copy.deepcopy(part[key]) for key in (*known, *(key for key in part if key not in order))}
 
 
 def _full_name(repository: Mapping[str, Any]) -> str:

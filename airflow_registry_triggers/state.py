@@ -70,11 +70,7 @@ def _with_state(inlets: Any) -> list[Any]:
 
 
 def shared_state() -> AssetStateStoreAccessor:
-    """
-    Give the shared state where there is no task context, in the triggerer.
-
-    ``AssetStateStoreAccessor`` is no public name of Airflow 3.3; it is used here and nowhere else.
-    """
+    """Give the shared state where there is no task context, in the triggerer."""
     from airflow.sdk.execution_time.context import AssetStateStoreAccessor
 
     return AssetStateStoreAccessor(name=STATE.name)

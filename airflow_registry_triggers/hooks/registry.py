@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from airflow_registry_triggers.registry.client import RegistryClient
     from airflow_registry_triggers.registry.poll import Poll
+    from airflow_registry_triggers.registry.shared_round import SharedRound
     from airflow_registry_triggers.registry.watermark import Watermark
     from airflow_registry_triggers.tag_rule import TagRule
 
@@ -116,21 +117,39 @@ class RegistryTarget:
         :param first_run: ``baseline`` or ``notify``; default the Connection's
         :raises RegistryError: the registry did not answer as it must
         """
+        async with self.client() as client:
+            return await self.poll_with(client, watermark, rule, first_run)
+
+    async def poll_with(
+        self,
+        client: RegistryClient | SharedRound,
+        watermark: Watermark,
+        rule: TagRule,
+        first_run: str | None = None,
+    ) -> Poll:
+        """
+        Ask through a client that is open; see :meth:`poll`.
+
+        :param client: the client
+        :param watermark: what has been handed on
+        :param rule: which tags are asked about
+        :param first_run: ``baseline`` or ``notify``; default the Connection's
+        """
         from airflow_registry_triggers.registry.poll import poll
 
-        async with self.client() as client:
-            return await poll(
-                client,
-                self.repository,
-                watermark,
-                rule,
-                first_run or self.settings.first_run,
-                updates=self.settings.updates,
-                referrers=self.settings.referrers,
-                storm_limit=self.settings.storm_limit,
-                timezone=self.settings.timezone,
-                repository_facts=self.settings.facts,
-            )
+        settings = self.settings
+        return await poll(
+            client,
+            self.repository,
+            watermark,
+            rule,
+            first_run or settings.first_run,
+            updates=settings.updates,
+            referrers=settings.referrers,
+            storm_limit=settings.storm_limit,
+            timezone=settings.timezone,
+            repository_facts=settings.facts,
+        )
 
 
 class RegistryHook(BaseHook):

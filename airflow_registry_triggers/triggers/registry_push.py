@@ -8,17 +8,21 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
 from airflow_registry_triggers.hooks.registry import RegistryHook
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.state import WatermarkStore, shared_state
 from airflow_registry_triggers.tag_rule import TagRule
+from airflow_registry_triggers.triggers.watch import RegistryProducer, StreamKey, WatchedEvent, watching
+
+if TYPE_CHECKING:
+    from airflow.triggers.shared_stream import SharedStreamProducer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-__all__ = ["RegistryChangeTrigger"]
+__all__ = ["RegistryChangeTrigger", "RegistryPushTrigger"]
 
 MAX_WAIT = 3600.0
 """Seconds, the longest pause after an error."""
@@ -95,4 +99,75 @@ class RegistryChangeTrigger(BaseTrigger):
 
     def _pause(self, failures: int) -> float:
         pause = min(self.poll_interval * 2 ** min(failures, 10), max(MAX_WAIT, self.poll_interval))
-        return pause * random.uniform(0.9, 1.1)  # noqa: S311 - spreads polls, no secret
+        return pause * random.uniform(0.9, 1.1)
+
+
+class RegistryPushTrigger(BaseEventTrigger):
+    """
+    Watch a repository for an asset; made by :func:`airflow_registry_triggers.assets.repository_asset`.
+
+    All watchers of one Connection and repository share one poll. The watermark moves when the events are
+    in the metadata database, so a triggerer may be killed at any moment.
+
+    :param repository: ``team/app``, or with a host
+    :param registry_conn_id: the Connection
+    :param tags: tags that are asked about
+    :param tag_regex: expression for tags that are asked about
+    """
+
+    def __init__(
+        self,
+        repository: str,
+        registry_conn_id: str,
+        tags: list[str] | None = None,
+        tag_regex: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.repository = repository
+        self.registry_conn_id = registry_conn_id
+        self.tags = tags
+        self.tag_regex = tag_regex
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Give the class path and the arguments: no secret, and nothing that is set on the Connection."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            "repository": self.repository,
+            "registry_conn_id": self.registry_conn_id,
+            "tags": self.tags,
+            "tag_regex": self.tag_regex,
+        }
+
+    def shared_stream_key(self) -> StreamKey:
+        """Name the poll that is shared: one for each Connection and repository."""
+        return ("registry-push", self.registry_conn_id, self.repository)
+
+    @classmethod
+    def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
+        """
+        Make what polls.
+
+        :param kwargs: arguments of one of the stream's triggers
+        """
+        return RegistryProducer(cls(**kwargs).shared_stream_key())
+
+    async def filter_shared_stream(
+        self, shared_stream: AsyncIterator[WatchedEvent]
+    ) -> AsyncIterator[TriggerEvent]:
+        """
+        Give the pushes of this watcher's asset.
+
+        :param shared_stream: the pushes of all assets of the stream
+        """
+        from airflow_registry_triggers.assets import asset_uri
+
+        rule = TagRule(tags=self.tags, tag_regex=self.tag_regex)
+        asset = asset_uri(self.repository, self.registry_conn_id, self.tags, self.tag_regex)
+        with watching(self.shared_stream_key(), asset, rule):
+            async for event in shared_stream:
+                if event.asset == asset:
+                    yield TriggerEvent(event.payload)
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Not used by Airflow for a trigger with a shared stream."""
+        raise NotImplementedError("this trigger runs as part of a shared stream (Airflow 3.3 or newer)")
+        yield  # an async generator, as the base class wants

@@ -35,6 +35,15 @@ def test_the_registrys_form_has_two_keys():
     assert list(Notification.from_dict({"extra": 1, **PUSH}).registry_form()) == ["push_data", "repository"]
 
 
+def test_the_registrys_form_has_its_order_whatever_the_order_that_came():
+    data = json.loads(json.dumps(PUSH, sort_keys=True))
+    data["push_data"] = {"x": 1, "tag": "a", "pushed_at": "p", "digest": "d"}
+    data["repository"] = {"repo_type": "PUBLIC", "namespace": "team", "name": "app", "y": 2}
+    form = Notification.from_dict(data).registry_form()
+    assert list(form["push_data"]) == ["digest", "pushed_at", "tag", "x"]
+    assert list(form["repository"]) == ["name", "namespace", "repo_type", "y"]
+
+
 def test_what_is_read_from_it():
     notification = Notification.from_dict(PUSH)
     assert (notification.tag, notification.repository, notification.id) == ("latest", "team/app", "e" * 32)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""One round of polls for several rules: each question is asked once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_registry_triggers.registry.errors import RegistryError
+
+if TYPE_CHECKING:
+    from airflow_registry_triggers.registry.client import RegistryClient
+    from airflow_registry_triggers.registry.listing import Listing
+
+__all__ = ["SharedRound"]
+
+
+class SharedRound:
+    """
+    A client that gives the same answer to the same question, for as long as one round lasts.
+
+    Only questions one after another are shared: the polls of a round do not run at once.
+
+    :param client: an open client
+    """
+
+    def __init__(self, client: RegistryClient) -> None:
+        self._client = client
+        self._listings: dict[str, Listing] = {}
+        self._digests: dict[tuple[str, str], str | RegistryError | None] = {}
+
+    @property
+    def registry(self) -> str:
+        """See :attr:`RegistryClient.registry`."""
+        return self._client.registry
+
+    @property
+    def in_flight(self) -> int:
+        """See :attr:`RegistryClient.in_flight`."""
+        return self._client.in_flight
+
+    async def list(self, repository: str) -> Listing:
+        """
+        See :meth:`RegistryClient.list`.
+
+        :param repository: full name of the repository
+        """
+        if repository not in self._listings:
+            self._listings[repository] = await self._client.list(repository)
+        return self._listings[repository]
+
+    async def digest(self, repository: str, tag: str) -> str | None:
+        """
+        See :meth:`RegistryClient.digest`.
+
+        :param repository: full name of the repository
+        :param tag: the tag
+        """
+        key = (repository, tag)
+        if key not in self._digests:
+            try:
+                self._digests[key] = await self._client.digest(repository, tag)
+            except RegistryError as error:
+                self._digests[key] = error
+        answer = self._digests[key]
+        if isinstance(answer, RegistryError):
+            raise answer
+        return answer

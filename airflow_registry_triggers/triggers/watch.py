@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""The shared stream behind the watchers of a repository: one poll, and a watermark for each asset."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
+
+from airflow_registry_triggers.hooks.registry import RegistryHook, RegistryTarget
+from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.watermark import Mark, Watermark
+from airflow_registry_triggers.state import WatermarkStore, state_of_asset
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from airflow_registry_triggers.registry.client import RegistryClient
+    from airflow_registry_triggers.registry.poll import Poll
+    from airflow_registry_triggers.tag_rule import TagRule
+
+__all__ = ["RegistryProducer", "StreamKey", "WatchedEvent", "watching"]
+
+log = structlog.get_logger(__name__)
+
+StreamKey = tuple[str, str, str]
+
+MAX_BACK_OFF = 3600.0
+"""Seconds, the longest pause after errors."""
+
+FIRST_BACK_OFF = 5.0
+
+FIRST_POLL_WITHIN = 2.0
+
+CONNECTION_SECONDS = 30.0
+"""How long a Connection that was read is used: a changed password is seen within this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedEvent:
+    """
+    A push as it goes through the shared stream.
+
+    :param asset: name of the asset whose watcher it is for
+    :param payload: the notification's JSON
+    """
+
+    asset: str
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pushed:
+    """What is to be stored once a push is in the metadata database."""
+
+    asset: str
+    epoch: str
+    mark: Mark
+
+
+@dataclass(slots=True)
+class _Watch:
+    """
+    One asset's part of a stream.
+
+    ``ahead`` is what has been announced; ``stored`` is what is known to be in the metadata database, and
+    alone is written: a crash between the two announces again, with the same ids.
+    """
+
+    asset: str
+    rule: TagRule
+    store: WatermarkStore
+    stored: Watermark = field(default_factory=Watermark)
+    ahead: Watermark = field(default_factory=Watermark)
+    loaded: bool = False
+    unconfirmed: int = 0
+
+    async def load(self) -> None:
+        if not self.loaded:
+            self.stored = self.ahead = await self.store.aload()
+            self.loaded = True
+
+    async def take(self, found: Poll) -> None:
+        """Store what announces nothing, unless marks that are not confirmed stand in it too."""
+        if not self.unconfirmed:
+            await self._save(found.groundwork)
+        self.ahead = found.watermark
+
+    async def confirm(self, epoch: str, marks: Sequence[Mark]) -> None:
+        self.unconfirmed -= len(marks)
+        await self._save(self.stored.advanced(marks, epoch))
+
+    async def _save(self, watermark: Watermark) -> None:
+        await self.store.asave(watermark, self.stored)
+        self.stored = watermark
+
+
+class _Subscribers:
+    """Which assets are watched through a stream at this moment, and by how many triggers."""
+
+    def __init__(self) -> None:
+        self._counts: dict[StreamKey, dict[tuple[str, TagRule], int]] = {}
+
+    def add(self, key: StreamKey, asset: str, rule: TagRule) -> None:
+        counts = self._counts.setdefault(key, {})
+        counts[asset, rule] = counts.get((asset, rule), 0) + 1
+
+    def remove(self, key: StreamKey, asset: str, rule: TagRule) -> None:
+        counts = self._counts[key]
+        counts[asset, rule] -= 1
+        if not counts[asset, rule]:
+            del counts[asset, rule]
+        if not counts:
+            del self._counts[key]
+
+    def of(self, key: StreamKey) -> list[tuple[str, TagRule]]:
+        return list(self._counts.get(key, ()))
+
+
+# The producer is made from one trigger's arguments; what the others of the stream watch stands here.
+_subscribers = _Subscribers()
+
+
+@contextlib.contextmanager
+def watching(key: StreamKey, asset: str, rule: TagRule) -> Iterator[None]:
+    """
+    Be one of those whom a stream polls for.
+
+    :param key: the stream
+    :param asset: name of the asset
+    :param rule: which of its tags are watched
+    """
+    _subscribers.add(key, asset, rule)
+    try:
+        yield
+    finally:
+        _subscribers.remove(key, asset, rule)
+
+
+class RegistryProducer(SharedStreamProducer):
+    """
+    Poll a repository for ever; move the watermark when the events are in the metadata database.
+
+    A registry's fault never ends the stream: it is logged once, and once more when it is over.
+
+    :param key: the stream: kind, Connection, repository
+    """
+
+    def __init__(self, key: StreamKey) -> None:
+        _, self._conn_id, self._repository = self._key = key
+        self._watches: dict[str, _Watch] = {}
+        self._client: RegistryClient | None = None
+        self._target: RegistryTarget | None = None
+        self._target_read = 0.0
+        self._trouble: str | None = None
+        self._failures = 0
+
+    async def open_stream(self) -> AsyncIterator[tuple[WatchedEvent, _Pushed]]:
+        """Yield each push, with what is to be stored once it is in the metadata database."""
+        # A triggerer that starts with a thousand watchers does not ask for all at once: a few seconds before
+        # the first poll, which takes the baseline, and the second somewhere within the interval.
+        share = (0.1, 1.0)
+        await asyncio.sleep(random.uniform(0, FIRST_POLL_WITHIN))
+        while True:
+            began = time.monotonic()
+            try:
+                target = await self._connected()
+                pushes = await self._round(target)
+                pause = target.settings.poll_interval * random.uniform(*share)
+                share = (1.0, 1.0)
+                self._recovered()
+            except Exception as error:  # the watcher outlives whatever goes wrong, and says so
+                pushes = []
+                pause = self._failed(error)
+            for push in pushes:
+                yield push
+            await asyncio.sleep(max(0.0, pause - (time.monotonic() - began)))
+
+    async def advance(self, batch: Sequence[AdvanceItem]) -> None:
+        """
+        Store what is confirmed.
+
+        :param batch: what Airflow knows of the events that were yielded
+        :raises RuntimeError: some are not in the metadata database: the stream begins anew from the store
+        """
+        if not all(item.outcome.is_clean for item in batch):
+            raise RuntimeError("some pushes did not reach the metadata database; they are announced again")
+        confirmed: dict[tuple[str, str], list[Mark]] = {}
+        for item in batch:
+            pushed: _Pushed = item.broker_payload
+            confirmed.setdefault((pushed.asset, pushed.epoch), []).append(pushed.mark)
+        for (asset, epoch), marks in confirmed.items():
+            await self._watches[asset].confirm(epoch, marks)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.__aexit__(None, None, None)
+
+    async def _round(self, target: RegistryTarget) -> list[tuple[WatchedEvent, _Pushed]]:
+        """Poll once for every asset of the stream; tags and digests are asked for once for all."""
+        from airflow_registry_triggers.registry.shared_round import SharedRound
+
+        if self._client is None:
+            raise RuntimeError("not connected")
+        pushes: list[tuple[WatchedEvent, _Pushed]] = []
+        subscribed = _subscribers.of(self._key)
+        client = SharedRound(self._client) if len(subscribed) > 1 else self._client
+        for asset, rule in subscribed:
+            watch = self._watches.setdefault(
+                asset, _Watch(asset, rule, WatermarkStore(state_of_asset(asset)))
+            )
+            await watch.load()
+            found = await target.poll_with(client, watch.ahead, rule)
+            await watch.take(found)
+            pushes += [_push_of(asset, notification.to_dict()) for notification in found.notifications]
+            watch.unconfirmed += len(found.notifications)
+        return pushes
+
+    async def _connected(self) -> RegistryTarget:
+        """Read the Connection now and then, and after any failure; keep the client while it is the same."""
+        if (
+            self._target is None
+            or self._failures
+            or time.monotonic() - self._target_read > CONNECTION_SECONDS
+        ):
+            target = await RegistryHook(self._conn_id).atarget(self._repository)
+            self._target_read = time.monotonic()
+            if target != self._target or self._client is None:
+                await self.aclose()
+                client = target.client()
+                self._client = await client.__aenter__()
+            self._target = target
+        return self._target
+
+    def _failed(self, error: Exception) -> float:
+        """Say once what is wrong; give the pause."""
+        text = (
+            str(error)
+            if isinstance(error, RegistryError | ValueError)
+            else f"{type(error).__name__}: {error}"
+        )
+        kind = getattr(error, "kind", type(error).__name__)
+        if kind != self._trouble:
+            log.error("watching %s through %r: %s; going on", self._repository, self._conn_id, text)
+        self._trouble = kind
+        interval = self._target.settings.poll_interval if self._target else FIRST_BACK_OFF
+        back_off = min(max(interval, FIRST_BACK_OFF) * 2.0 ** min(self._failures, 10), MAX_BACK_OFF)
+        self._failures += 1
+        asked: float = getattr(error, "retry_after", None) or 0.0
+        return max(back_off * random.uniform(0.8, 1.2), min(asked, MAX_BACK_OFF))
+
+    def _recovered(self) -> None:
+        if self._trouble is not None:
+            log.info("watching %s through %r is well again", self._repository, self._conn_id)
+        self._trouble = None
+        self._failures = 0
+
+
+def _push_of(asset: str, payload: dict[str, Any]) -> tuple[WatchedEvent, _Pushed]:
+    event, push_data = payload["event"], payload["push_data"]
+    mark = Mark(push_data["tag"], event["generation"], push_data["digest"])
+    return WatchedEvent(asset, payload), _Pushed(asset, event["epoch"], mark)
