@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from yarl import URL
 
@@ -21,10 +19,16 @@ from airflow_registry_triggers.registry.names import (
     base_of,
     checked_repository,
     checked_tag,
-    is_digest,
     registry_name,
 )
 from airflow_registry_triggers.registry.transport import Transport
+from airflow_registry_triggers.registry.verdicts import (
+    checked_digest,
+    digest_of_manifest,
+    error_of,
+    is_registry,
+    no_registry,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -156,10 +160,11 @@ class RegistryClient:
         told = answer.headers.get("Docker-Content-Digest")
         if answer.status == 200 and told is not None:
             memory.head_tells = True
-            return _checked_digest(told, url)
-        if answer.status not in (200, 405, 501):
-            self._raise_unless_absent(answer, url)
+            return checked_digest(told, url)
+        if answer.status == 404:
             return None
+        if answer.status not in (200, 405, 501):
+            raise self._error(answer, url)
         digest = await self._digest_of_body(url, name)
         if digest and (memory.head_tells is None or answer.status != 200):
             memory.head_tells = False
@@ -183,14 +188,12 @@ class RegistryClient:
                 raise
             problem = str(error)
         else:
-            if answer.status == 200 and _is_registry(answer):
+            if answer.status == 200 and (is_registry(answer) or not answer.body.strip()):
                 return
             if answer.status == 403 or answer.status >= 500 or answer.status == 429:
                 raise self._error(answer, url)
-            problem = f"answered {answer.status}, not as a registry does"
-        raise RegistryError(
-            f"{url}: {problem}; check host, port and path of the base URL", kind="not_a_registry"
-        )
+            problem = f"answered {answer.status}"
+        raise no_registry(url, problem)
 
     @property
     def _offers_tokens_to_nobody(self) -> bool:
@@ -217,7 +220,8 @@ class RegistryClient:
             if answer.status != 401:
                 return answer
             challenges = parse_challenges(answer.values("WWW-Authenticate"))
-            if last or not transport.auth.learn(challenges, repository, used):
+            # What another origin asks for is not the registry's challenge: no login goes there.
+            if last or answer.elsewhere or not transport.auth.learn(challenges, repository, used):
                 break
         raise RegistryError(
             f"{shown(url)}: answered 401; check username and password, and whether they may read this",
@@ -242,30 +246,20 @@ class RegistryClient:
 
     async def _digest_of_body(self, url: URL, repository: str) -> str | None:
         answer = await self._ask("GET", url, repository, ACCEPT, self._limits.manifest_bytes)
-        if answer.status != 200:
-            self._raise_unless_absent(answer, url)
+        if answer.status == 404:
             return None
-        told = answer.headers.get("Docker-Content-Digest", "")
-        algorithm = "sha512" if told.startswith("sha512:") else "sha256"
-        digest = f"{algorithm}:{hashlib.new(algorithm, answer.body).hexdigest()}"
-        if not isinstance(_json(answer.body), dict) or (told and told != digest):
-            raise RegistryError(
-                f"{shown(url)}: the answer is no manifest, or not the one that its digest tells; "
-                "the tag stays as it was remembered",
-                kind="refused_answer",
-                status=200,
-            )
-        return digest
-
-    def _raise_unless_absent(self, answer: Answer, url: URL) -> None:
-        if answer.status != 404:
+        if answer.status != 200:
             raise self._error(answer, url)
+        return digest_of_manifest(answer, url)
+
+    def _error(self, answer: Answer, url: URL) -> RegistryError:
+        return error_of(answer, url, self._opened.memory.pause)
 
     async def _listing_error(self, answer: Answer, url: URL) -> RegistryError:
         if answer.status != 404:
             return self._error(answer, url)
-        if not _is_registry(answer) and not await self._looks_like_registry():
-            return self._no_registry(url, 404)
+        if not is_registry(answer) and not await self._looks_like_registry():
+            return no_registry(url, "answered 404")
         return RegistryError(
             f"{shown(url)}: no such repository (404); check its name, and whether the login may see it",
             kind="no_such_repository",
@@ -274,19 +268,11 @@ class RegistryClient:
 
     async def _unreadable(self, url: URL) -> RegistryError:
         if not await self._looks_like_registry():
-            return self._no_registry(url, 200)
+            return no_registry(url, "no list of tags")
         return RegistryError(
             f"{shown(url)}: the answer is no list of tags; nothing that is remembered changes",
             kind="refused_answer",
             status=200,
-        )
-
-    def _no_registry(self, url: URL, status: int) -> RegistryError:
-        return RegistryError(
-            f"{shown(url)}: answered {status}, not as a registry does; "
-            "check host, port and path of the base URL",
-            kind="not_a_registry",
-            status=status,
         )
 
     async def _looks_like_registry(self) -> bool:
@@ -295,42 +281,3 @@ class RegistryClient:
         except RegistryError as error:
             return error.kind != "not_a_registry"
         return True
-
-    def _error(self, answer: Answer, url: URL) -> RegistryError:
-        status = answer.status
-        pause = self._opened.memory.pause
-        if status == 429 or (status == 503 and "Retry-After" in answer.headers):
-            return pause.error(status)
-        if status >= 500 or status == 408:
-            kind, advice = "unavailable", "asked again at the next poll"
-        elif status == 403:
-            kind, advice = "credentials", "check whether the login may read this"
-        else:
-            kind, advice = "refused_answer", "check the base URL and the repository's name"
-        return RegistryError(f"{shown(url)}: answered {status}; {advice}", kind=kind, status=status)
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _is_registry(answer: Answer) -> bool:
-    """Tell a registry's answer from a web page: a header that most send, or an answer in JSON."""
-    if answer.headers.get("Docker-Distribution-Api-Version", "").startswith("registry/2"):
-        return True
-    if "html" in answer.headers.get("Content-Type", ""):
-        return False
-    return not answer.body.strip() or _json(answer.body) is not None
-
-
-def _checked_digest(told: str, url: URL) -> str:
-    if is_digest(told):
-        return told
-    raise RegistryError(
-        f"{shown(url)}: {told[:100]!a} is no digest; the tag stays as it was remembered",
-        kind="refused_answer",
-        status=200,
-    )

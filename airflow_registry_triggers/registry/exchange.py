@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -34,11 +34,13 @@ class Answer:
     :param status: HTTP status
     :param headers: by name, whatever its case
     :param body: decompressed; empty for a HEAD
+    :param elsewhere: whether another origin answered, after a redirect
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    elsewhere: bool = False
 
     def values(self, name: str) -> list[str]:
         """Give each value of a header."""
@@ -74,7 +76,7 @@ async def exchange(
     for _ in range(_MAX_REDIRECTS + 1):
         answer = await _once(session, method, url, headers, max_bytes, limits)
         if answer.status not in _REDIRECTS or "Location" not in answer.headers:
-            return answer
+            return answer if url.origin() == origin else replace(answer, elsewhere=True)
         url = _target(url, answer.headers["Location"])
         if url.origin() != origin:
             headers = {name: value for name, value in headers.items() if name != "Authorization"}

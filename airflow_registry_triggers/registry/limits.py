@@ -82,7 +82,7 @@ class Pause:
         if started >= self._begun:
             self._times += 1
             self._begun = now
-        back_off = 2.0 ** min(self._times - 1, 12) * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
+        back_off = 2.0 ** min(self._times - 1, 12) * random.uniform(0.75, 1.25)
         self._until = max(self._until, now + min(MAX_PAUSE, max(told or 0.0, back_off)))
 
     def over(self, started: float) -> None:

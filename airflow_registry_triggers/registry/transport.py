@@ -23,6 +23,8 @@ from airflow_registry_triggers.registry.headers import http_date, quota_pause, r
 from airflow_registry_triggers.registry.limits import Limits, Pause, default_in_flight
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from yarl import URL
 
 __all__ = ["Memory", "Transport"]
@@ -214,17 +216,17 @@ class Transport:
 
     def _heed(self, answer: Answer, started: float) -> None:
         pause = self.memory.pause
-        headers = answer.headers
-        now = http_date(headers.get("Date")) or datetime.now(UTC)
         if answer.status in (429, 503):
-            pause.begin(retry_after(headers.get("Retry-After"), now), started)
-            return
-        if "ratelimit-remaining" in headers:
-            reset = headers.get("ratelimit-reset")
-            limit = headers.get("ratelimit-limit")
-            empty = quota_pause(headers["ratelimit-remaining"], limit, reset, time.time())
-            if empty is not None:
-                pause.begin(empty, started)
-                return
-        if answer.status < 500:
+            now = http_date(answer.headers.get("Date")) or datetime.now(UTC)
+            pause.begin(retry_after(answer.headers.get("Retry-After"), now), started)
+        elif (empty := _quota_pause(answer.headers)) is not None:
+            pause.begin(empty, started)
+        elif answer.status < 500:
             pause.over(started)
+
+
+def _quota_pause(headers: Mapping[str, str]) -> float | None:
+    remaining = headers.get("ratelimit-remaining")
+    if remaining is None:
+        return None
+    return quota_pause(remaining, headers.get("ratelimit-limit"), headers.get("ratelimit-reset"), time.time())

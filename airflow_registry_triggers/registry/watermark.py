@@ -108,15 +108,11 @@ class Watermark:
         """
         if epoch != self.epoch:
             return self
-        return self._with(
-            mark
-            for mark in marks
-            if is_digest(mark.digest) and mark.generation > getattr(self.mark_of(mark.tag), "generation", -1)
-        )
+        return self._with((mark for mark in marks if is_digest(mark.digest)), forward=True)
 
     def baselined(self, marks: Iterable[Mark]) -> Watermark:
         """Remember what is there without handing it on."""
-        return self._with(mark for mark in marks if mark != self.mark_of(mark.tag))
+        return self._with(marks, forward=False)
 
     def covering(self, coverage: Coverage) -> Watermark:
         """Give the same for what is watched now."""
@@ -219,16 +215,20 @@ class Watermark:
         key = self._key(tag)
         return key, self.shards[_number(key, len(self.shards))]
 
-    def _with(self, marks: Iterable[Mark]) -> Watermark:
+    def _with(self, marks: Iterable[Mark], *, forward: bool) -> Watermark:
         changed: dict[int, dict[bytes, Entry]] = {}
-        for mark in marks:
-            key = self._key(mark.tag)
+        for tag, generation, digest in marks:
+            key = self._key(tag)
             number = _number(key, len(self.shards))
-            shard = self.shards[number]
+            shard = changed.get(number, self.shards[number])
             # What is lost stays lost until a poll has made a baseline of it: a shard that holds this mark
             # alone would make all the others look new.
-            if shard is not None:
-                changed.setdefault(number, dict(shard))[key] = Entry(mark.generation, mark.digest)
+            if shard is None:
+                continue
+            before = shard.get(key)
+            if before == (generation, digest) or (forward and before and before.generation >= generation):
+                continue
+            changed.setdefault(number, dict(shard))[key] = Entry(generation, digest)
         if not changed:
             return self
         shards = [changed.get(number, shard) for number, shard in enumerate(self.shards)]
