@@ -146,7 +146,7 @@ def next_page(current: URL, link: str) -> URL:
     :raises RegistryError: it leads elsewhere, or is no URL
     """
     problem = "is no URL"
-    if 0 < len(link) <= 8192 and link.isascii() and link.isprintable() and " " not in link:
+    if 0 < len(link) <= 4096 and link.isascii() and link.isprintable() and " " not in link:
         try:
             page = current.join(URL(link, encoded=True))
             if page.user is None and page.origin() == current.origin():

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.limits import MAX_WAIT
 from airflow_registry_triggers.registry.listing import KnownDigest, Listing
 
 if TYPE_CHECKING:
@@ -132,5 +133,6 @@ class _Asked:
     def _note(self, tag: str, error: RegistryError) -> None:
         self.failed[tag] = error
         self._in_a_row = self._in_a_row + 1 if error.everywhere else 0
-        if error.kind in ("rate_limited", "tls") or self._in_a_row >= _MAX_IN_A_ROW:
+        too_long = error.kind == "rate_limited" and (error.retry_after or 0) > MAX_WAIT
+        if too_long or error.kind == "tls" or self._in_a_row >= _MAX_IN_A_ROW:
             self._stop = error

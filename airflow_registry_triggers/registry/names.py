@@ -114,6 +114,7 @@ def _parsed(text: object) -> URL | None:
 
 
 def _without_login(text: object) -> str:
-    before, at, after = str(text).rpartition("@")
+    """Leave out of a URL what may be a secret: a login, a query, a fragment."""
+    before, at, after = str(text).partition("?")[0].partition("#")[0].rpartition("@")
     scheme = before.partition("://")[0]
     return f"{scheme}://...@{after}" if at else after

@@ -29,7 +29,6 @@ FIRST_RUNS = ("baseline", "notify")
 
 _ACCEPT_MARK = sha256(ACCEPT.encode()).hexdigest()[:8]
 _EVERY_TAG = TagRule()
-_SHOWN_TAGS = 3
 
 log = logging.getLogger(__name__)
 
@@ -213,9 +212,8 @@ def _prepared(watermark: Watermark, coverage: Coverage) -> Watermark:
 def _unknown_warning(repository: str, seen: Seen) -> list[str]:
     if not seen.unknown:
         return []
-    shown = "; ".join(f"{tag}: {seen.unknown[tag]}" for tag in list(seen.unknown)[:_SHOWN_TAGS])
-    more = len(seen.unknown) - _SHOWN_TAGS
-    return [
-        f"{repository}: {len(seen.unknown)} tags could not be read and stay as they were remembered: {shown}"
-        + (f"; and {more} more" if more > 0 else "")
-    ]
+    tag, reason = next(iter(seen.unknown.items()))
+    count = len(seen.unknown)
+    who = f"tag {tag}" if count == 1 else f"{count} tags"
+    first = "" if count == 1 else f"the first, {tag}: "
+    return [f"{repository}: {who} could not be read and counts as it was remembered; {first}{reason}"]

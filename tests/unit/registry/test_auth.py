@@ -1,0 +1,382 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""Signing in: who asks for a token, when, and where the login goes."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+
+import pytest
+from aiohttp import web
+
+from airflow_registry_triggers.registry import auth
+from airflow_registry_triggers.registry.client import RegistryClient
+from airflow_registry_triggers.registry.errors import RegistryError
+from tests.unit.registry.scripted_registry import Paging, ScriptedRegistry, SignIn, digest_of
+
+REPOSITORY = "team/app"
+TAGS = [f"v{number}" for number in range(10)]
+
+
+@pytest.fixture
+def bearer(registry: ScriptedRegistry) -> ScriptedRegistry:
+    registry.put(REPOSITORY, TAGS)
+    registry.sign_in = SignIn(username="robot", password="secret")
+    return registry
+
+
+async def all_digests(client: RegistryClient) -> set[str | None]:
+    await client.list_tags(REPOSITORY)
+    return set(await asyncio.gather(*(client.digest(REPOSITORY, tag) for tag in TAGS)))
+
+
+async def test_one_token_for_many_that_wait(bearer: ScriptedRegistry) -> None:
+    async with RegistryClient(bearer.url, "robot", "secret") as client:
+        assert await all_digests(client) == {digest_of("first")}
+        assert bearer.by_kind == {"list": 2, "token": 1, "head": 10}  # one list was the 401
+        bearer.asked.clear()
+        await all_digests(client)
+    assert bearer.by_kind == {"list": 1, "head": 10}
+
+
+async def test_many_that_start_together_fetch_one_token(bearer: ScriptedRegistry) -> None:
+    bearer.delay = 0.02
+    async with RegistryClient(bearer.url, "robot", "secret") as client:
+        await asyncio.gather(*(client.digest(REPOSITORY, tag) for tag in TAGS))
+    assert bearer.by_kind["token"] == 1
+
+
+async def test_a_token_outlives_the_client(bearer: ScriptedRegistry) -> None:
+    for _ in range(3):
+        async with RegistryClient(bearer.url, "robot", "secret") as client:
+            await client.list_tags(REPOSITORY)
+    assert bearer.by_kind == {"list": 4, "token": 1}
+
+
+async def test_each_repository_has_a_token_of_its_own(bearer: ScriptedRegistry) -> None:
+    bearer.put("team/other", TAGS)
+    async with RegistryClient(bearer.url, "robot", "secret") as client:
+        for name in (REPOSITORY, "team/other", REPOSITORY, "team/other"):
+            await client.list_tags(name)
+    assert bearer.by_kind == {"list": 5, "token": 2}
+    assert bearer.sign_in.granted == {
+        "token-1": {"repository:team/app:pull"},
+        "token-2": {"repository:team/other:pull"},
+    }
+
+
+async def test_each_identity_has_a_token_of_its_own(bearer: ScriptedRegistry) -> None:
+    bearer.sign_in.username = None
+    for login in (("robot", "one"), ("robot", "two"), (None, None)):
+        async with RegistryClient(bearer.url, *login) as client:
+            await client.list_tags(REPOSITORY)
+    assert bearer.by_kind["token"] == 3
+
+
+async def test_nobody_gets_a_token_too(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, TAGS)
+    registry.sign_in = SignIn()
+    async with RegistryClient(registry.url) as client:
+        assert len(await client.list_tags(REPOSITORY)) == 10
+    assert all("Basic" not in asked.headers.get("Authorization", "") for asked in registry.asked)
+
+
+async def test_access_token_by_its_other_name(bearer: ScriptedRegistry) -> None:
+    bearer.sign_in.token_name = "access_token"
+    async with RegistryClient(bearer.url, "robot", "secret") as client:
+        await client.list_tags(REPOSITORY)
+
+
+@pytest.mark.parametrize(
+    ("life", "usable"),
+    [(300, 290), (None, 50), (20, 10), (8, 4), (0, 50), (-5, 50), (True, 50), ("x", 50), (1e30, 50)],
+)
+def test_life_of_a_token(life: object, usable: float) -> None:
+    import json
+
+    from yarl import URL
+
+    body = json.dumps({"token": "x"} | ({} if life is None else {"expires_in": life})).encode()
+    _, told = auth._parsed(body, URL("http://127.0.0.1"))
+    assert told - min(10, told / 2) == usable
+
+
+async def test_renewed_before_it_ends(bearer: ScriptedRegistry) -> None:
+    bearer.sign_in.life = 10.5  # renewed 5.25 s after it was asked for
+    async with RegistryClient(bearer.url, "robot", "secret") as client:
+        await client.list_tags(REPOSITORY)
+        (token,) = client._opened.memory.sign_in.tokens.values()
+        token.good_until -= 5.3
+        await client.list_tags(REPOSITORY)
+    assert bearer.by_kind == {"list": 3, "token": 2}
+
+
+async def test_a_token_that_ends_early_is_renewed_once(bearer: ScriptedRegistry) -> None:
+    async with RegistryClient(bearer.url, "robot", "secret") as client:
+        await all_digests(client)
+        bearer.sign_in.granted.clear()
+        bearer.asked.clear()
+        bearer.delay = 0.02
+        found = await asyncio.gather(*(client.digest(REPOSITORY, tag) for tag in TAGS))
+    assert set(found) == {digest_of("first")}
+    assert bearer.by_kind["token"] == 1
+    assert bearer.by_kind["head"] <= 20
+
+
+async def test_a_token_that_is_never_taken_is_an_error(bearer: ScriptedRegistry) -> None:
+    async with RegistryClient(bearer.url, "robot", "secret") as client:
+        await client.list_tags(REPOSITORY)
+        bearer.asked.clear()
+
+        async def forget(request: web.Request) -> None:
+            bearer.sign_in.granted.clear()
+
+        bearer.faults.append(forget)
+        with pytest.raises(RegistryError) as caught:
+            await client.list_tags(REPOSITORY)
+    assert caught.value.kind == "credentials"
+    assert not caught.value.transient
+    assert bearer.by_kind == {"list": 2, "token": 1}
+
+
+async def test_a_token_that_ends_between_two_pages(bearer: ScriptedRegistry) -> None:
+    bearer.paging = Paging(size=4)
+
+    async def forget(request: web.Request) -> None:
+        if bearer.by_kind.get("list") == 3:
+            bearer.sign_in.granted.clear()
+
+    async with RegistryClient(bearer.url, "robot", "secret") as client:
+        bearer.faults.append(forget)
+        assert len(await client.list_tags(REPOSITORY)) == 10
+    assert bearer.by_kind["token"] == 2
+
+
+@pytest.mark.parametrize("login", [("robot", "wrong"), ("other", "secret"), (None, None)])
+async def test_wrong_password(bearer: ScriptedRegistry, login: tuple[str | None, str | None]) -> None:
+    async with RegistryClient(bearer.url, *login) as client:
+        for call in (client.list_tags(REPOSITORY), client.digest(REPOSITORY, "v1")):
+            with pytest.raises(RegistryError) as caught:
+                await call
+            assert caught.value.kind == "credentials"
+            assert "wrong" not in str(caught.value)
+
+
+@pytest.mark.parametrize("login", [("robot", "wrong"), ("", "secret")])
+async def test_check_of_a_wrong_password(bearer: ScriptedRegistry, login: tuple[str, str]) -> None:
+    async with RegistryClient(bearer.url, *login) as client:
+        with pytest.raises(RegistryError) as caught:
+            await client.check()
+    assert caught.value.kind == "credentials"
+
+
+async def test_check_of_a_login_that_is_right(bearer: ScriptedRegistry) -> None:
+    async with RegistryClient(bearer.url, "robot", "secret") as client:
+        await client.check()
+    assert bearer.by_kind == {"other": 2, "token": 1}
+
+
+async def test_check_without_a_login_where_tokens_are_offered(bearer: ScriptedRegistry) -> None:
+    async with RegistryClient(bearer.url) as client:
+        await client.check()
+
+
+async def test_check_without_a_login_where_one_is_wanted(registry: ScriptedRegistry) -> None:
+    registry.sign_in = SignIn("basic", 'Basic realm="x"', "robot", "secret")
+    async with RegistryClient(registry.url) as client:
+        with pytest.raises(RegistryError) as caught:
+            await client.check()
+    assert caught.value.kind == "credentials"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, "credentials"),
+        (403, "credentials"),
+        (404, "credentials"),
+        (500, "unavailable"),
+        (429, "rate_limited"),
+    ],
+)
+async def test_a_token_service_that_gives_none(bearer: ScriptedRegistry, status: int, kind: str) -> None:
+    bearer.sign_in.token_status = status
+    async with RegistryClient(bearer.url, "robot", "secret") as client:
+        with pytest.raises(RegistryError) as caught:
+            await client.list_tags(REPOSITORY)
+    assert caught.value.kind == kind
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{}", "[]", '{"token": ""}', '{"token": 7}', '{"token": "a b"}', '{"token": "a\\r\\nX: y"}']
+)
+async def test_a_token_that_is_none(bearer: ScriptedRegistry, body: str) -> None:
+    async def answer(request: web.Request) -> web.Response | None:
+        return web.Response(text=body) if request.path == "/token" else None
+
+    bearer.faults.append(answer)
+    async with RegistryClient(bearer.url, "robot", "secret") as client:
+        with pytest.raises(RegistryError) as caught:
+            await client.list_tags(REPOSITORY)
+    assert caught.value.kind == "credentials"
+
+
+# The quirks of registries
+
+
+async def test_gitlab_realm_on_another_host(registry: ScriptedRegistry) -> None:
+    async with ScriptedRegistry().served("127.0.0.2") as tokens:
+        sign_in = SignIn(username="robot", password="secret", realm=f"{tokens.url}/token")
+        registry.sign_in = tokens.sign_in = sign_in
+        registry.put(REPOSITORY, TAGS)
+        async with RegistryClient(registry.url, "robot", "secret") as client:
+            assert len(await client.list_tags(REPOSITORY)) == 10
+    assert [asked.path for asked in tokens.asked] == [
+        "/token?service=scripted&scope=repository:team/app:pull"
+    ]
+    assert tokens.asked[0].headers["Authorization"].startswith("Basic ")
+    assert all("Basic" not in asked.headers.get("Authorization", "") for asked in registry.asked)
+
+
+async def test_forgejo_two_challenges_in_one_header(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, TAGS)
+    registry.sign_in = SignIn(
+        challenge='Bearer realm="{realm}",service="container_registry",scope="*",Basic realm="{realm}"',
+        username="robot",
+        password="secret",
+    )
+    registry.sign_in.granted["token-1"] = {"repository:team/app:pull"}
+    seen: list[str] = []
+
+    async def note(request: web.Request) -> None:
+        if request.path == "/token":
+            seen.append(request.query["scope"])
+        registry.sign_in.granted["token-1"] = {"repository:team/app:pull"}
+
+    registry.faults.append(note)
+    async with RegistryClient(registry.url, "robot", "secret") as client:
+        assert len(await client.list_tags(REPOSITORY)) == 10
+    assert seen == ["*"]
+
+
+async def test_two_challenges_in_two_headers(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, TAGS)
+    registry.sign_in = SignIn(challenge='Basic realm="x"\nBearer realm="{realm}",service="s"')
+    async with RegistryClient(registry.url) as client:
+        assert len(await client.list_tags(REPOSITORY)) == 10
+
+
+async def test_azure_gets_one_token_for_all_that_reading_takes(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, TAGS)
+    registry.sign_in = SignIn(
+        username="robot",
+        password="secret",
+        action=lambda path: "metadata_read" if path.endswith("/tags/list") else "pull",
+    )
+    async with RegistryClient(registry.url, "robot", "secret") as client:
+        await all_digests(client)
+    assert registry.by_kind == {"list": 2, "token": 1, "head": 10}
+    assert registry.sign_in.granted == {"token-1": {"repository:team/app:pull,metadata_read,content_read"}}
+
+
+async def test_no_more_is_asked_for_than_reading_takes(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, TAGS)
+    registry.sign_in = SignIn(
+        challenge='Bearer realm="{realm}",service="s",scope="repository:team/app:pull,push,delete"'
+    )
+    async with RegistryClient(registry.url) as client:
+        await client.list_tags(REPOSITORY)
+    assert registry.sign_in.granted == {"token-1": {"repository:team/app:pull"}}
+
+
+async def test_amazon_basic(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, TAGS)
+    registry.sign_in = SignIn(
+        "basic", 'Basic realm="https://registry.example.com/",service="ecr"', "AWS", "token"
+    )
+    async with RegistryClient(registry.url, "AWS", "token") as client:
+        await all_digests(client)
+    assert registry.by_kind == {"list": 2, "head": 10}
+
+
+async def test_github_takes_the_token_itself(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, TAGS)
+    token = base64.b64encode(b"ghp_x").decode()
+    registry.sign_in = SignIn(granted={token: {"repository:team/app:pull"}})
+    async with RegistryClient(registry.url, None, token) as client:
+        await all_digests(client)
+    assert registry.by_kind == {"list": 1, "head": 10}
+
+
+async def test_a_password_alone_never_goes_to_a_realm(bearer: ScriptedRegistry) -> None:
+    async with RegistryClient(bearer.url, "", "secret") as client:
+        with pytest.raises(RegistryError) as caught:
+            await client.list_tags(REPOSITORY)
+    assert caught.value.kind == "credentials"
+    assert bearer.by_kind == {"list": 1}
+
+
+# Where the login goes
+
+
+@pytest.mark.parametrize(
+    "realm",
+    [
+        "",
+        "token",
+        "/token",
+        "ftp://127.0.0.1/token",
+        "http://",
+        "http://user:x@127.0.0.1/token",
+        "http://[::1",
+    ],
+)
+async def test_a_realm_that_cannot_be_asked(bearer: ScriptedRegistry, realm: str) -> None:
+    bearer.sign_in.challenge = f'Bearer realm="{realm}",service="x"'
+    async with RegistryClient(bearer.url, "robot", "secret") as client:
+        with pytest.raises(RegistryError) as caught:
+            await client.list_tags(REPOSITORY)
+    assert caught.value.kind == "credentials"
+    assert bearer.by_kind == {"list": 1}
+
+
+async def test_the_login_is_sent_to_nobody_who_did_not_ask(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, TAGS)
+    async with RegistryClient(registry.url, "robot", "secret") as client:
+        await all_digests(client)
+    assert all("Authorization" not in asked.headers for asked in registry.asked)
+
+
+async def test_a_401_without_a_challenge(registry: ScriptedRegistry) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=401)
+
+    registry.faults.append(answer)
+    async with RegistryClient(registry.url, "robot", "secret") as client:
+        with pytest.raises(RegistryError) as caught:
+            await client.list_tags(REPOSITORY)
+    assert caught.value.kind == "credentials"
+    assert registry.count() == 1
+
+
+async def test_no_secret_in_any_error(bearer: ScriptedRegistry) -> None:
+    token = "planted-token"
+
+    async def echo(request: web.Request) -> web.Response | None:
+        if request.path == "/token":
+            return web.json_response({"token": token})
+        if "Authorization" in request.headers:
+            return web.Response(status=500, text=f"{dict(request.headers)}", headers={"X-Echo": token})
+        return None
+
+    bearer.faults.append(echo)
+    async with RegistryClient(bearer.url, "robot", "planted-password") as client:
+        with pytest.raises(RegistryError) as caught:
+            await client.list_tags(REPOSITORY)
+    basic = base64.b64encode(b"robot:planted-password").decode()
+    error: BaseException | None = caught.value
+    while error is not None:
+        text = f"{error!r} {error} {vars(error)}"
+        assert not [secret for secret in (token, "planted-password", basic) if secret in text]
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,732 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""Listing and digests, with each quirk that a registry is known for."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+from aiohttp import web
+
+from airflow_registry_triggers.registry.client import ACCEPT, RegistryClient
+from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.limits import Limits
+from tests.unit.registry.scripted_registry import Paging, ScriptedRegistry, digest_of, manifest_of
+
+REPOSITORY = "team/app"
+TAGS = [f"v{number}" for number in range(23)]
+
+
+async def refusal(client: RegistryClient, call) -> RegistryError:
+    with pytest.raises(RegistryError) as caught:
+        await call(client)
+    return caught.value
+
+
+def listing(client: RegistryClient):
+    return client.list_tags(REPOSITORY)
+
+
+def v1(client: RegistryClient):
+    return client.digest(REPOSITORY, "v1")
+
+
+# Listing
+
+
+async def test_list_on_one_page(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, TAGS)
+    async with RegistryClient(registry.url) as client:
+        assert sorted(await client.list_tags(REPOSITORY)) == sorted(TAGS)
+    assert [asked.path for asked in registry.asked] == ["/v2/team/app/tags/list?n=1000"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 22, 23, 50, 100, 1000])
+@pytest.mark.parametrize("empty_last", [False, True])
+async def test_list_pages_of_any_size(registry: ScriptedRegistry, size: int, empty_last: bool) -> None:
+    registry.put(REPOSITORY, TAGS)
+    registry.paging = Paging(size=size, empty_last=empty_last)
+    async with RegistryClient(registry.url) as client:
+        tags = await client.list_tags(REPOSITORY)
+    assert sorted(tags) == sorted(TAGS)
+    full, rest = divmod(len(TAGS), size)
+    assert registry.count() == full + (1 if rest else int(empty_last))
+
+
+@pytest.mark.parametrize("number", [999, 1000, 1001, 2000])
+async def test_list_around_a_page_of_1000(registry: ScriptedRegistry, number: int) -> None:
+    registry.put(REPOSITORY, [f"t{n}" for n in range(number)])
+    registry.paging = Paging(size=1000, empty_last=True)
+    async with RegistryClient(registry.url) as client:
+        assert len(await client.list_tags(REPOSITORY)) == number
+
+
+async def test_list_unsorted(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, TAGS)
+    shuffled = random.Random(7).sample(TAGS, len(TAGS))
+    registry.paging = Paging(size=5, sort=lambda tags: shuffled)
+    async with RegistryClient(registry.url) as client:
+        assert await client.list_tags(REPOSITORY) == shuffled
+
+
+LINKS = {
+    "relative": '<{path}>; rel="next"',
+    "absolute": '<{base}{path}>; rel="next"',
+    "quay-no-brackets": '{path}; rel="next"',
+    "unquoted": "<{path}>; rel=next",
+    "other-case": '<{path}>; REL="NEXT"',
+    "more-relations": '<{path}>; rel="last next"; title="a, b"',
+    "several-links": '</v2/>; rel="prev", <{path}>; rel="next"',
+    "query-only": '<?{query}>; rel="next"',
+}
+
+
+@pytest.mark.parametrize("form", LINKS.values(), ids=LINKS.keys())
+async def test_list_follows_each_form_of_link(registry: ScriptedRegistry, form: str) -> None:
+    registry.put(REPOSITORY, TAGS)
+    registry.paging = Paging(
+        size=10, link=lambda path: form.format(path=path, base=registry.url, query=path.partition("?")[2])
+    )
+    async with RegistryClient(registry.url) as client:
+        assert sorted(await client.list_tags(REPOSITORY)) == sorted(TAGS)
+    assert registry.count() == 3
+
+
+async def test_list_follows_an_opaque_cursor_verbatim(registry: ScriptedRegistry) -> None:
+    cursor = "at={0}&next_page=gAAAA%2Bb%3D%3D~%7e%2f+x%20y"
+    registry.put(REPOSITORY, TAGS)
+    registry.paging = Paging(size=20, cursor=cursor.format)
+    async with RegistryClient(registry.url) as client:
+        assert len(await client.list_tags(REPOSITORY)) == len(TAGS)
+    assert registry.asked[1].path == f"/v2/team/app/tags/list?{cursor.format(20)}&n=20"
+
+
+async def test_list_under_a_path_prefix() -> None:
+    async with ScriptedRegistry("/registries/one").served() as registry:
+        registry.put(REPOSITORY, TAGS)
+        registry.paging = Paging(size=10)
+        async with RegistryClient(registry.url) as client:
+            assert client.registry.endswith("/registries/one")
+            assert len(await client.list_tags(REPOSITORY)) == len(TAGS)
+            assert await client.digest(REPOSITORY, "v1") == digest_of("first")
+
+
+async def test_list_artifactory_link_without_the_repository_prefix(registry: ScriptedRegistry) -> None:
+    registry.put("local/team/app", TAGS)
+    registry.paging = Paging(size=10, link=lambda path: f'<{path.replace("/v2/local/", "/v2/")}>; rel="next"')
+    async with RegistryClient(registry.url) as client:
+        assert len(await client.list_tags("local/team/app")) == len(TAGS)
+
+
+async def test_list_artifactory_link_without_the_path_prefix() -> None:
+    async with ScriptedRegistry("/artifactory/api/docker/local").served() as registry:
+        registry.put(REPOSITORY, TAGS)
+        registry.paging = Paging(
+            size=10, link=lambda path: f'<{path.removeprefix(registry.prefix)}>; rel="next"'
+        )
+        async with RegistryClient(registry.url) as client:
+            assert len(await client.list_tags(REPOSITORY)) == len(TAGS)
+
+
+async def test_list_nexus_nulls_and_what_no_tag_can_be_called(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, TAGS)
+    registry.paging = Paging(size=10, nulls=True)
+    async with RegistryClient(registry.url) as client:
+        assert sorted(await client.list_tags(REPOSITORY)) == sorted(TAGS)
+
+
+async def test_list_tags_that_are_null(registry: ScriptedRegistry) -> None:
+    registry.repositories[REPOSITORY] = {}
+    async with RegistryClient(registry.url) as client:
+        assert await client.list_tags(REPOSITORY) == []
+
+
+async def test_list_artifactory_tags_that_are_digests(registry: ScriptedRegistry) -> None:
+    tags = ["sha256__" + "a" * 64, "latest"]
+    registry.put(REPOSITORY, tags)
+    async with RegistryClient(registry.url) as client:
+        assert sorted(await client.list_tags(REPOSITORY)) == sorted(tags)
+
+
+async def test_list_gzip(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, TAGS)
+    registry.gzips = True
+    async with RegistryClient(registry.url) as client:
+        assert len(await client.list_tags(REPOSITORY)) == len(TAGS)
+
+
+async def test_list_longest_tag(registry: ScriptedRegistry) -> None:
+    tag = "T" * 128
+    registry.put(REPOSITORY, [tag, "T" * 129])
+    async with RegistryClient(registry.url) as client:
+        assert await client.list_tags(REPOSITORY) == [tag]
+        assert await client.digest(REPOSITORY, tag) == digest_of("first")
+
+
+async def test_list_over_ipv6() -> None:
+    async with ScriptedRegistry().served("::1") as registry:
+        registry.put(REPOSITORY, TAGS)
+        registry.paging = Paging(size=10, link=lambda path: f'<{registry.url}{path}>; rel="next"')
+        async with RegistryClient(registry.url) as client:
+            assert client.registry == registry.url.removeprefix("http://")
+            assert len(await client.list_tags(REPOSITORY)) == len(TAGS)
+
+
+async def test_google_manifest_map_gives_digests_and_times(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, {"a": "one", "b": "one", "c": "two"})
+    registry.paging = Paging(upload_times={"a": 1480422346000, "b": 1480422346000})
+    async with RegistryClient(registry.url) as client:
+        listed = await client.list(REPOSITORY)
+    assert {tag: (known.digest, known.pushed_at) for tag, known in listed.known.items()} == {
+        "a": (digest_of("one"), 1480422346.0),
+        "b": (digest_of("one"), 1480422346.0),
+        "c": (digest_of("two"), None),
+    }
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        None,
+        [],
+        "x",
+        {"sha256:short": {"tag": ["v1"]}},
+        {digest_of("one"): None},
+        {digest_of("one"): {"tag": "v1"}},
+        {digest_of("one"): {"tag": ["v1"]}, digest_of("two"): {"tag": ["v1"]}},
+    ],
+)
+async def test_google_manifest_map_that_cannot_be_used(registry: ScriptedRegistry, manifest: object) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response({"tags": ["v1"], "manifest": manifest})
+
+    registry.faults.append(answer)
+    async with RegistryClient(registry.url) as client:
+        listed = await client.list(REPOSITORY)
+    assert (listed.tags, listed.known) == (["v1"], {})
+
+
+# A listing that fails is thrown away whole
+
+
+def on_page(number: int, response):
+    """Answer the listing's page of that number with a response."""
+    seen = 0
+
+    async def fault(request: web.Request) -> web.StreamResponse | None:
+        nonlocal seen
+        if not request.path.endswith("/tags/list"):
+            return None
+        seen += 1
+        return await response(request) if seen == number else None
+
+    return fault
+
+
+async def cut_off(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Length": "1000"})
+    await response.prepare(request)
+    await response.write(b'{"tags": ["v1", ')
+    request.transport.close()
+    return response
+
+
+async def never_ending(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    while True:
+        await response.write(b" ")
+        await asyncio.sleep(0.02)
+
+
+async def silent(request: web.Request) -> web.StreamResponse:
+    await asyncio.sleep(60)
+    raise AssertionError
+
+
+async def html(request: web.Request) -> web.StreamResponse:
+    return web.Response(text="<html>Sorry</html>", content_type="text/html")
+
+
+def status(code: int, **headers: str):
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.Response(
+            status=code, headers={name.replace("_", "-"): text for name, text in headers.items()}
+        )
+
+    return answer
+
+
+def body(text: str):
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.Response(text=text, content_type="application/json")
+
+    return answer
+
+
+@pytest.mark.parametrize("page", [1, 3])
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (cut_off, "unavailable"),
+        (never_ending, "unavailable"),
+        (silent, "unavailable"),
+        (status(500), "unavailable"),
+        (status(502), "unavailable"),
+        (status(408), "unavailable"),
+        (status(403), "credentials"),
+        (status(418), "refused_answer"),
+        (status(429), "rate_limited"),
+        (status(503, Retry_After="60"), "rate_limited"),
+        (html, "refused_answer"),
+        (body("{"), "refused_answer"),
+        (body("[]"), "refused_answer"),
+        (body("{}"), "refused_answer"),
+        (body('{"tags": "v1"}'), "refused_answer"),
+        (body('{"errors": []}'), "refused_answer"),
+        (body("[" * 100_000), "refused_answer"),
+        (body('{"tags": [' + "9" * 5000 + "]}"), "refused_answer"),
+    ],
+    ids=str,
+)
+async def test_list_is_all_or_nothing(registry: ScriptedRegistry, page: int, answer, kind: str) -> None:
+    registry.put(REPOSITORY, TAGS)
+    registry.paging = Paging(size=5)
+    registry.faults.append(on_page(page, answer))
+    async with RegistryClient(registry.url, limits=Limits(seconds=0.5)) as client:
+        error = await refusal(client, listing)
+        assert error.kind == kind
+        assert registry.url in str(error)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        '<http://other.example.com/v2/team/app/tags/list?last=v1>; rel="next"',
+        '<//other.example.com/v2/team/app/tags/list?last=v1>; rel="next"',
+        '<https://127.0.0.1/v2/team/app/tags/list?last=v1>; rel="next"',
+        '<http://127.0.0.1:1/v2/team/app/tags/list?last=v1>; rel="next"',
+        '<ftp://127.0.0.1/x>; rel="next"',
+        '<http://user:secret@{host}/v2/team/app/tags/list?last=v1>; rel="next"',
+        '<>; rel="next"',
+        '<http://[::1/x>; rel="next"',
+        '</v2/team/app/tags/list?last=a b>; rel="next"',
+        "</v2/" + "x" * 8000 + '>; rel="next"',
+    ],
+)
+async def test_list_refuses_a_link_elsewhere(registry: ScriptedRegistry, link: str) -> None:
+    registry.put(REPOSITORY, TAGS)
+    registry.paging = Paging(
+        size=5, link=lambda path: link.replace("{host}", registry.url.removeprefix("http://"))
+    )
+    async with RegistryClient(registry.url, "user", "pass") as client:
+        error = await refusal(client, listing)
+    assert error.kind == "refused_answer"
+    assert error.transient
+    assert "secret" not in str(error)
+    assert registry.count() == 1
+
+
+async def test_list_stops_at_a_repeated_url(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, TAGS)
+    registry.paging = Paging(size=5, cursor=lambda at, last: "at=5")
+    async with RegistryClient(registry.url) as client:
+        error = await refusal(client, listing)
+    assert error.kind == "refused_answer"
+    assert "back to a page" in str(error)
+    assert registry.count() == 2
+
+
+async def test_list_stops_an_endless_chain_of_the_same_tags(registry: ScriptedRegistry) -> None:
+    async def endless(request: web.Request) -> web.Response:
+        at = int(request.query.get("at", 0)) + 1
+        return web.json_response(
+            {"tags": ["v1", "v2"]}, headers={"Link": f'</v2/team/app/tags/list?at={at}>; rel="next"'}
+        )
+
+    registry.faults.append(endless)
+    async with RegistryClient(registry.url) as client:
+        error = await refusal(client, listing)
+    assert (error.kind, registry.count()) == ("refused_answer", 12)
+
+
+@pytest.mark.parametrize(("limits", "count"), [(Limits(pages=20), 20), (Limits(tags=30), 31)])
+async def test_list_stops_an_endless_chain_of_new_tags(
+    registry: ScriptedRegistry, limits: Limits, count: int
+) -> None:
+    async def endless(request: web.Request) -> web.Response:
+        at = int(request.query.get("at", 0)) + 1
+        return web.json_response(
+            {"tags": [f"v{at}"]}, headers={"Link": f'</v2/team/app/tags/list?at={at}>; rel="next"'}
+        )
+
+    registry.faults.append(endless)
+    async with RegistryClient(registry.url, limits=limits) as client:
+        error = await refusal(client, listing)
+    assert (error.kind, registry.count()) == ("refused_answer", count)
+
+
+async def test_list_stops_after_its_time(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, TAGS)
+    registry.paging = Paging(size=1)
+    registry.delay = 0.1
+    async with RegistryClient(registry.url, limits=Limits(listing_seconds=0.5)) as client:
+        error = await refusal(client, listing)
+    assert error.kind == "unavailable"
+    assert registry.count() < len(TAGS)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+async def test_list_refuses_60_megabytes(registry: ScriptedRegistry, compressed: bool) -> None:
+    sent = 0
+
+    async def flood(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        response = web.StreamResponse()
+        if compressed:
+            response.enable_compression(web.ContentCoding.gzip)
+        await response.prepare(request)
+        try:
+            for _ in range(60):
+                await response.write(b" " * (1 << 20))
+                sent += 1
+        except ConnectionError:
+            pass
+        return response
+
+    registry.faults.append(flood)
+    async with RegistryClient(registry.url) as client:
+        error = await refusal(client, listing)
+        assert error.kind == "refused_answer"
+        assert "16,777,216 bytes" in str(error)
+        if not compressed:
+            assert sent < 40
+        registry.faults.clear()
+        registry.put(REPOSITORY, TAGS)
+        assert len(await client.list_tags(REPOSITORY)) == len(TAGS)
+
+
+# Digests
+
+
+async def test_digest_by_head_with_one_constant_accept(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, {"v1": "one", "v2": "two"})
+    async with RegistryClient(registry.url) as client:
+        assert await client.digest(REPOSITORY, "v1") == digest_of("one")
+        assert await client.digest(REPOSITORY, "v2") == digest_of("two")
+    assert [(asked.method, asked.headers["Accept"]) for asked in registry.asked] == [("HEAD", ACCEPT)] * 2
+    assert ACCEPT.split(", ") == [
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+    ]
+
+
+async def test_digest_of_a_ghost_tag_is_none(registry: ScriptedRegistry) -> None:
+    async with RegistryClient(registry.url) as client:
+        assert await client.digest(REPOSITORY, "v1") is None
+
+
+@pytest.mark.parametrize("code", [405, 501])
+async def test_digest_where_head_is_refused(registry: ScriptedRegistry, code: int) -> None:
+    registry.put(REPOSITORY, {"v1": "one"})
+    registry.head_status = code
+    async with RegistryClient(registry.url) as client:
+        for _ in range(3):
+            assert await client.digest(REPOSITORY, "v1") == digest_of("one")
+        assert await client.digest(REPOSITORY, "ghost") is None
+    assert registry.by_kind == {"head": 1, "get": 4}
+
+
+async def test_digest_where_head_does_not_tell_it(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, {"v1": "one"})
+    registry.tells_digest = False
+    async with RegistryClient(registry.url) as client:
+        for _ in range(3):
+            assert await client.digest(REPOSITORY, "v1") == digest_of("one")
+    assert registry.by_kind == {"head": 1, "get": 3}
+
+
+async def test_digest_missing_once_does_not_end_heads(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, {"v1": "one"})
+    async with RegistryClient(registry.url) as client:
+        await client.digest(REPOSITORY, "v1")
+        registry.tells_digest = False
+        assert await client.digest(REPOSITORY, "v1") == digest_of("one")
+        registry.tells_digest = True
+        await client.digest(REPOSITORY, "v1")
+    assert registry.by_kind == {"head": 3, "get": 1}
+
+
+async def test_digest_sha512(registry: ScriptedRegistry) -> None:
+    registry.faults.append(status(200, Docker_Content_Digest="sha512:" + "a" * 128))
+    async with RegistryClient(registry.url) as client:
+        assert await client.digest(REPOSITORY, "v1") == "sha512:" + "a" * 128
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "",
+        "latest",
+        "sha256:",
+        "sha256:" + "a" * 63,
+        "sha256:" + "A" * 64,
+        "sha256:" + "g" * 64,
+        "md5:" + "a" * 32,
+    ],
+)
+async def test_digest_that_is_none_is_an_error(registry: ScriptedRegistry, told: str) -> None:
+    registry.faults.append(status(200, Docker_Content_Digest=told))
+    async with RegistryClient(registry.url) as client:
+        error = await refusal(client, v1)
+    assert error.kind == "refused_answer"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (status(401), "credentials"),
+        (status(403), "credentials"),
+        (status(429), "rate_limited"),
+        (status(500), "unavailable"),
+        (status(503), "unavailable"),
+        (silent, "unavailable"),
+        (html, "refused_answer"),
+        (body("not json"), "refused_answer"),
+        (status(302, Location="/elsewhere/"), "refused_answer"),
+    ],
+    ids=str,
+)
+async def test_digest_that_cannot_be_found_out_is_an_error(
+    registry: ScriptedRegistry, answer, kind: str
+) -> None:
+    registry.faults.append(answer)
+    async with RegistryClient(registry.url, limits=Limits(seconds=0.5)) as client:
+        error = await refusal(client, v1)
+    assert error.kind == kind
+
+
+async def test_digest_of_a_body_that_is_not_the_one_told(registry: ScriptedRegistry) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        headers = {} if request.method == "HEAD" else {"Docker-Content-Digest": digest_of("two")}
+        return web.Response(body=manifest_of("one"), headers=headers)
+
+    registry.faults.append(answer)
+    async with RegistryClient(registry.url) as client:
+        error = await refusal(client, v1)
+    assert error.kind == "refused_answer"
+
+
+async def test_digest_refuses_a_manifest_that_is_too_long(registry: ScriptedRegistry) -> None:
+    registry.tells_digest = False
+    registry.put(REPOSITORY, {"v1": "x" * 2000})
+    async with RegistryClient(registry.url, limits=Limits(manifest_bytes=1000)) as client:
+        error = await refusal(client, v1)
+    assert error.kind == "refused_answer"
+
+
+@pytest.mark.parametrize("tag", ["", "a/b", "../x", "v1?x", "-v", ".v", "é", "a" * 129, "sha256:" + "a" * 64])
+async def test_digest_refuses_what_is_no_tag(registry: ScriptedRegistry, tag: str) -> None:
+    async with RegistryClient(registry.url) as client:
+        with pytest.raises(ValueError, match="tag"):
+            await client.digest(REPOSITORY, tag)
+    assert registry.count() == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["", "/", "Team/app", "team//app", "../x", "team/app?x=1", "team/app:v1", "a" * 256]
+)
+async def test_what_is_no_repository_is_refused(registry: ScriptedRegistry, name: str) -> None:
+    async with RegistryClient(registry.url) as client:
+        for call in (client.list_tags(name), client.digest(name, "v1")):
+            with pytest.raises(ValueError, match="repository"):
+                await call
+    assert registry.count() == 0
+
+
+# Redirects
+
+
+async def test_a_redirect_is_followed_without_the_login_elsewhere(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, {"v1": "one"})
+    async with ScriptedRegistry().served("127.0.0.2") as mirror:
+        mirror.put(REPOSITORY, {"v1": "one"})
+        registry.sign_in = None
+
+        async def redirect(request: web.Request) -> web.Response | None:
+            if "Authorization" not in request.headers:
+                return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="x"'})
+            return web.Response(status=307, headers={"Location": mirror.url + request.raw_path})
+
+        registry.faults.append(redirect)
+        async with RegistryClient(registry.url, "robot", "secret") as client:
+            assert await client.digest(REPOSITORY, "v1") == digest_of("one")
+    assert "Authorization" in registry.asked[-1].headers
+    assert "Authorization" not in mirror.asked[-1].headers
+
+
+async def test_what_another_origin_asks_for_gets_no_login(registry: ScriptedRegistry) -> None:
+    async with ScriptedRegistry().served("127.0.0.2") as thief:
+        thief.faults.append(status(401, WWW_Authenticate=f'Bearer realm="{thief.url}/token",service="x"'))
+
+        async def redirect(request: web.Request) -> web.Response:
+            return web.Response(status=307, headers={"Location": thief.url + request.raw_path})
+
+        registry.faults.append(redirect)
+        async with RegistryClient(registry.url, "robot", "secret") as client:
+            error = await refusal(client, listing)
+    assert error.kind == "credentials"
+    assert thief.count() == 1
+    assert all("Authorization" not in asked.headers for asked in thief.asked)
+
+
+async def test_redirects_end(registry: ScriptedRegistry) -> None:
+    async def redirect(request: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": f"{request.path}?{registry.count()}"})
+
+    registry.faults.append(redirect)
+    async with RegistryClient(registry.url) as client:
+        error = await refusal(client, listing)
+    assert (error.kind, registry.count()) == ("refused_answer", 4)
+
+
+# Which of the four it is
+
+
+async def test_no_such_repository(registry: ScriptedRegistry) -> None:
+    async with RegistryClient(registry.url) as client:
+        error = await refusal(client, listing)
+    assert error.kind == "no_such_repository"
+    assert not error.transient
+    assert "team/app" in str(error)
+    assert registry.count() == 1
+
+
+@pytest.mark.parametrize("page", [status(404), html, body("")], ids=str)
+async def test_a_host_that_is_no_registry(registry: ScriptedRegistry, page) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await (page(request) if request.path != "/v2/" else status(404)(request))
+
+    registry.faults.append(answer)
+    async with RegistryClient(registry.url) as client:
+        assert (await refusal(client, listing)).kind == "not_a_registry"
+        assert (await refusal(client, RegistryClient.check)).kind == "not_a_registry"
+
+
+async def test_an_html_404_of_a_registry_is_no_such_repository(registry: ScriptedRegistry) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse | None:
+        return (
+            None
+            if request.path == "/v2/"
+            else web.Response(status=404, text="<html>", content_type="text/html")
+        )
+
+    registry.faults.append(answer)
+    async with RegistryClient(registry.url) as client:
+        assert (await refusal(client, listing)).kind == "no_such_repository"
+
+
+async def test_check_of_a_registry(registry: ScriptedRegistry) -> None:
+    async with RegistryClient(registry.url) as client:
+        await client.check()
+    assert [asked.path for asked in registry.asked] == ["/v2/"]
+
+
+async def test_a_name_that_does_not_resolve() -> None:
+    async with RegistryClient("http://registry.invalid") as client:
+        for call in (listing, v1, RegistryClient.check):
+            error = await refusal(client, call)
+            assert error.kind == "name"
+            assert "registry.invalid" in str(error)
+
+
+async def test_nobody_answers() -> None:
+    async with RegistryClient("http://127.0.0.1:1") as client:
+        for call in (listing, v1, RegistryClient.check):
+            error = await refusal(client, call)
+            assert error.kind == "unavailable"
+            assert "Connection refused" in str(error)
+
+
+async def test_what_answers_is_no_http() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example.com ESMTP\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, RegistryClient(f"http://127.0.0.1:{port}") as client:
+        assert (await refusal(client, listing)).kind == "refused_answer"
+        assert (await refusal(client, RegistryClient.check)).kind == "not_a_registry"
+
+
+# The client itself
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "registry.example.com",
+        "ftp://registry.example.com",
+        "http://",
+        "http://:80",
+        "https://user:secret@registry.example.com",
+        "https://registry.example.com?x=secret",
+        "https://registry.example.com#secret",
+        "https://registry.example.com:0",
+        "https://registry.example.com:70000",
+        "https://registry example.com",
+        "https://registry.example.com\n",
+        "http://[::1",
+        None,
+    ],
+)
+def test_a_base_url_that_cannot_be_meant(url: str) -> None:
+    with pytest.raises(ValueError, match="base URL") as caught:
+        RegistryClient(url)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://registry.example.com", "registry.example.com"),
+        ("https://registry.example.com:443/", "registry.example.com"),
+        ("HTTPS://Registry.Example.com:8443", "registry.example.com:8443"),
+        ("http://[::1]:5000/prefix/", "[::1]:5000/prefix"),
+        ("http://127.0.0.1:80", "127.0.0.1"),
+    ],
+)
+def test_registry_name(url: str, name: str) -> None:
+    assert RegistryClient(url).registry == name
+
+
+def test_max_in_flight_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="max_in_flight"):
+        RegistryClient("http://127.0.0.1", max_in_flight=0)
+
+
+async def test_a_client_that_was_not_entered(registry: ScriptedRegistry) -> None:
+    client = RegistryClient(registry.url)
+    with pytest.raises(RuntimeError, match="async with"):
+        await client.list_tags(REPOSITORY)
+
+
+async def test_a_client_can_be_entered_again(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, TAGS)
+    client = RegistryClient(registry.url)
+    for _ in range(2):
+        async with client:
+            assert len(await client.list_tags(REPOSITORY)) == len(TAGS)
+
+
+def test_the_password_is_in_no_text() -> None:
+    client = RegistryClient("https://registry.example.com", "robot", "hunter2")
+    assert "hunter2" not in repr(client)
+    assert "hunter2" not in repr(client._credentials)

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""Reading headers: total for whatever is sent, and right for what is known."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_registry_triggers.registry.headers import (
+    Challenge,
+    next_link,
+    parse_challenges,
+    quota_pause,
+    retry_after,
+)
+
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "cases"
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+TOKEN = st.from_regex(r"[A-Za-z][A-Za-z0-9._-]{0,10}", fullmatch=True)
+QUOTABLE = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ('Basic realm="x"', [Challenge("basic", {"realm": "x"})]),
+        ("BASIC REALM=x", [Challenge("basic", {"realm": "x"})]),
+        ("Negotiate", [Challenge("negotiate")]),
+        ("Negotiate YII==, Basic realm=x", [Challenge("negotiate"), Challenge("basic", {"realm": "x"})]),
+        ("Negotiate, Basic realm=x", [Challenge("negotiate"), Challenge("basic", {"realm": "x"})]),
+        (
+            'Bearer realm="https://a.example/t?x=1,2",service="a, b",scope="repository:n:pull,push"',
+            [
+                Challenge(
+                    "bearer",
+                    {
+                        "realm": "https://a.example/t?x=1,2",
+                        "service": "a, b",
+                        "scope": "repository:n:pull,push",
+                    },
+                )
+            ],
+        ),
+        (
+            'Bearer realm="a",Basic realm="b"',
+            [Challenge("bearer", {"realm": "a"}), Challenge("basic", {"realm": "b"})],
+        ),
+        ('Bearer realm = "a" , service = b', [Challenge("bearer", {"realm": "a", "service": "b"})]),
+        (r'Basic realm="say \"hi\" \\"', [Challenge("basic", {"realm": r'say "hi" ' + "\\"})]),
+        ("", []),
+        (",,", []),
+        ('realm="x"', []),
+    ],
+)
+def test_challenges(value: str, expected: list[Challenge]) -> None:
+    assert parse_challenges([value]) == expected
+
+
+def test_challenges_of_several_headers() -> None:
+    assert [challenge.scheme for challenge in parse_challenges(["Basic realm=x", "Bearer realm=y"])] == [
+        "basic",
+        "bearer",
+    ]
+
+
+@given(
+    st.lists(
+        st.tuples(TOKEN, st.dictionaries(TOKEN.map(str.lower), QUOTABLE, min_size=1, max_size=4)), max_size=4
+    )
+)
+def test_challenges_come_back_as_they_were_written(challenges: list[tuple[str, dict[str, str]]]) -> None:
+    def quoted(text: str) -> str:
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    header = ", ".join(
+        f"{scheme} " + ", ".join(f"{name}={quoted(value)}" for name, value in parameters.items())
+        for scheme, parameters in challenges
+    )
+    assert parse_challenges([header]) == [
+        Challenge(scheme.lower(), dict(found)) for scheme, found in challenges
+    ]
+
+
+@given(st.lists(st.text(max_size=200), max_size=3))
+def test_challenges_and_links_are_total(values: list[str]) -> None:
+    assert isinstance(parse_challenges(values), list)
+    assert isinstance(next_link(values), str | None)
+
+
+@pytest.mark.parametrize(
+    "text", ['"' * 16000, "<" * 16000, 'a="' * 5000, "a," * 8000, "a=b;" * 4000, " " * 16000]
+)
+@pytest.mark.timeout(5)
+def test_no_header_takes_long(text: str) -> None:
+    parse_challenges([text, f"Bearer {text}"])
+    next_link([text, f"<x>; {text}"])
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ('</v2/x?last=1>; rel="next"', "/v2/x?last=1"),
+        ("</v2/x?a=1,2;3>; rel=next", "/v2/x?a=1,2;3"),
+        ('/v2/x?last=1; rel="next"', "/v2/x?last=1"),
+        ('</a>; rel="prev", </b>; rel="next"', "/b"),
+        ('</a>; rel="first"', None),
+        ("</a>", None),
+        ('</a>; rel="next-archive"', None),
+        ('</a>; title="rel=next"', None),
+        ("", None),
+    ],
+)
+def test_next_link(value: str, expected: str | None) -> None:
+    assert next_link([value]) == expected
+
+
+def cases() -> list[dict[str, object]]:
+    path = SHARED / "retry-after.json"
+    return json.loads(path.read_text())["cases"] if path.exists() else []
+
+
+@pytest.mark.skipif(not cases(), reason="no ../shared/cases/retry-after.json")
+def test_retry_after_cases() -> None:
+    wrong = [
+        (case["value"], case["delay"], told)
+        for case in cases()
+        if (told := retry_after(str(case["value"]), NOW)) != case["delay"]
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("0", 0.0),
+        ("120", 120.0),
+        ("9999999999", 9999999999.0),
+        ("Mon, 23 Nov 2026 12:02:00 GMT", 120.0),
+        ("Monday, 23-Nov-26 12:02:00 GMT", 120.0),
+        ("Mon Nov 23 12:02:00 2026", 120.0),
+        ("Mon, 23 Nov 2026 11:00:00 GMT", 0.0),
+        ("1.5", None),
+        ("+5", None),
+        ("٣", None),
+        (None, None),
+    ],
+)
+def test_retry_after(value: str | None, expected: float | None) -> None:
+    assert retry_after(value, NOW) == expected
+
+
+@given(st.integers(0, 10**9))
+def test_retry_after_seconds_and_dates_agree(seconds: int) -> None:
+    date = format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
+    assert retry_after(str(seconds), NOW) == retry_after(date, NOW) == seconds
+
+
+@given(st.text(max_size=60) | st.binary(max_size=60).map(lambda raw: raw.decode("latin-1")))
+def test_retry_after_is_total(value: str) -> None:
+    told = retry_after(value, NOW)
+    assert told is None or told >= 0
+
+
+@pytest.mark.parametrize(
+    ("remaining", "limit", "reset", "expected"),
+    [
+        ("1", None, None, None),
+        ("76;w=21600", "100;w=21600", None, None),
+        ("0;w=21600", "100;w=21600", None, 216.0),
+        ("0;w=21600", None, None, 21600.0),
+        ("0", "100;w=60", None, 0.6),
+        ("0", "0;w=60", None, 60.0),
+        ("0", None, "30", 30.0),
+        ("0", "100;w=21600", "1800000060", 60.0),
+        ("0", None, "1799999999", 0.0),
+        ("0", None, None, 0.0),
+        ("none", "100;w=60", "3", None),
+        (None, None, "3", None),
+    ],
+)
+def test_quota_pause(
+    remaining: str | None, limit: str | None, reset: str | None, expected: float | None
+) -> None:
+    assert quota_pause(remaining, limit, reset, 1_800_000_000) == expected
+
+
+@given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30))
+def test_quota_pause_is_total(remaining: str, limit: str, reset: str) -> None:
+    told = quota_pause(remaining, limit, reset, 1_800_000_000)
+    assert told is None or told >= 0

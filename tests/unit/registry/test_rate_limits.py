@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""How much is asked at once, and how a registry that wants to be left alone is left alone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from aiohttp import web
+
+from airflow_registry_triggers.registry.client import RegistryClient
+from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.limits import MAX_PAUSE, Pause, default_in_flight
+from airflow_registry_triggers.registry.poll import poll
+from airflow_registry_triggers.registry.watermark import Watermark
+from tests.unit.registry.scripted_registry import ScriptedRegistry, SignIn, digest_of
+
+REPOSITORY = "team/app"
+TAGS = [f"v{number}" for number in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("addresses", "expected"),
+    [
+        (["127.0.0.1"], 10),
+        (["10.1.2.3", "fd00::1"], 10),
+        (["::1"], 10),
+        (["fe80::1%eth0"], 10),
+        (["100.64.0.1"], 10),
+        (["8.8.8.8"], 2),
+        (["10.0.0.1", "8.8.8.8"], 2),
+        (["2606:4700::1111"], 2),
+        ([], 2),
+    ],
+)
+def test_default_in_flight(addresses: list[str], expected: int) -> None:
+    assert default_in_flight(addresses) == expected
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, 10), (1, 1), (3, 3), (25, 25)])
+async def test_in_flight_of_one_poll(registry: ScriptedRegistry, given: int | None, expected: int) -> None:
+    registry.put(REPOSITORY, TAGS)
+    registry.delay = 0.02
+    async with RegistryClient(registry.url, max_in_flight=given) as client:
+        await poll(client, REPOSITORY, Watermark())
+    assert registry.most_in_flight == expected
+
+
+async def test_200_watchers_of_one_host_share_requests_in_flight_and_tokens(
+    registry: ScriptedRegistry,
+) -> None:
+    repositories = [f"team/app{number}" for number in range(20)]
+    for name in repositories:
+        registry.put(name, ["a", "b", "c"])
+    registry.sign_in = SignIn(username="robot", password="secret")
+    registry.delay = 0.003
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(RegistryClient(registry.url, "robot", "secret"))
+            for _ in range(200)
+        ]
+
+        async def watch(number: int) -> None:
+            name = repositories[number % len(repositories)]
+            watermark = Watermark()
+            for _ in range(2):
+                found = await poll(clients[number], name, watermark)
+                watermark = found.watermark
+                assert not found.notifications
+                assert not found.unknown
+
+        await asyncio.gather(*(watch(number) for number in range(200)))
+    assert registry.most_in_flight == 10
+    assert registry.by_kind["token"] == len(repositories)
+    assert registry.by_kind["head"] == 200 * 2 * 3
+    # Those that start before the challenge is known each learn it from a 401 of their own.
+    assert 400 <= registry.by_kind["list"] <= 600
+
+
+async def test_connections_are_kept(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, TAGS)
+    ports: set[int] = set()
+
+    async def note(request: web.Request) -> None:
+        ports.add(request.transport.get_extra_info("peername")[1])
+
+    registry.faults.append(note)
+    async with (
+        RegistryClient(registry.url, max_in_flight=3) as client,
+        RegistryClient(registry.url, max_in_flight=3) as other,
+    ):
+        for _ in range(3):
+            await asyncio.gather(poll(client, REPOSITORY, Watermark()), poll(other, REPOSITORY, Watermark()))
+    assert len(ports) <= 3
+
+
+# Pauses
+
+
+def answer_once(status: int, headers: dict[str, str], path: str = "/"):
+    done = False
+
+    async def fault(request: web.Request) -> web.Response | None:
+        nonlocal done
+        if done or path not in request.path:
+            return None
+        done = True
+        return web.Response(status=status, headers=headers)
+
+    return fault
+
+
+async def paused(client: RegistryClient) -> RegistryError:
+    with pytest.raises(RegistryError) as caught:
+        await client.list_tags(REPOSITORY)
+    assert caught.value.kind == "rate_limited"
+    assert caught.value.transient
+    return caught.value
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("form", ["seconds", "date"])
+async def test_retry_after_is_heeded_without_asking_again(
+    registry: ScriptedRegistry, status: int, form: str
+) -> None:
+    server_clock = datetime(2030, 1, 1, tzinfo=UTC)  # not ours: the two must be told apart
+    value = (
+        "120" if form == "seconds" else format_datetime(server_clock + timedelta(seconds=120), usegmt=True)
+    )
+    registry.put(REPOSITORY, TAGS)
+    headers = {"Retry-After": value, "Date": format_datetime(server_clock, usegmt=True)}
+    registry.faults.append(answer_once(status, headers))
+    async with RegistryClient(registry.url) as client:
+        for _ in range(3):
+            error = await paused(client)
+            assert 115 < error.retry_after <= 120
+            assert registry.url in str(error)
+    assert registry.count() == 1
+
+
+async def test_a_pause_outlives_the_client(registry: ScriptedRegistry) -> None:
+    registry.faults.append(answer_once(429, {"Retry-After": "120"}))
+    for _ in range(2):
+        async with RegistryClient(registry.url) as client:
+            await paused(client)
+    assert registry.count() == 1
+
+
+@pytest.mark.parametrize("value", ["86400", "9999999999", "Fri, 01 Jan 2100 00:00:00 GMT"])
+async def test_a_pause_is_an_hour_at_most(registry: ScriptedRegistry, value: str) -> None:
+    registry.faults.append(answer_once(429, {"Retry-After": value}))
+    async with RegistryClient(registry.url) as client:
+        error = await paused(client)
+    assert 3590 < error.retry_after <= MAX_PAUSE
+
+
+async def test_a_short_pause_is_waited_out(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, TAGS)
+    registry.faults.append(answer_once(429, {"Retry-After": "1"}, "/manifests/"))
+    async with RegistryClient(registry.url, max_in_flight=2) as client:
+        found = await poll(client, REPOSITORY, Watermark())
+    assert len(found.unknown) == 1
+    assert found.watermark.size == len(TAGS)
+    assert registry.by_kind == {"list": 1, "head": len(TAGS)}
+
+
+async def test_a_long_pause_ends_a_poll_with_what_it_has(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, TAGS)
+
+    async def limited(request: web.Request) -> web.Response | None:
+        return (
+            web.Response(status=429, headers={"Retry-After": "60"})
+            if registry.by_kind.get("head", 0) > 10
+            else None
+        )
+
+    registry.faults.append(limited)
+    async with RegistryClient(registry.url, max_in_flight=2) as client:
+        found = await poll(client, REPOSITORY, Watermark())
+        assert 1 <= len(TAGS) - len(found.unknown) <= 10
+        assert registry.by_kind["head"] <= 12
+        assert not found.notifications
+        await paused(client)
+
+
+async def test_429_without_retry_after_backs_off_with_jitter() -> None:
+    waits = []
+    for _ in range(30):
+        pause = Pause("x")
+        row = []
+        for _ in range(14):
+            pause._until = 0
+            pause.begin(None, time.monotonic())
+            row.append(pause.remaining)
+        waits.append(row)
+    for number, column in enumerate(zip(*waits, strict=True)):
+        base = min(2.0**number, 2.0**12)
+        assert all(0.7 * base <= wait <= min(1.25 * base, MAX_PAUSE) for wait in column)
+        assert len(set(column)) > 1 or base * 0.75 > MAX_PAUSE
+
+
+async def test_several_refusals_at_once_count_as_one() -> None:
+    pause = Pause("x")
+    started = time.monotonic()
+    for _ in range(10):
+        pause.begin(None, started)
+    assert pause.remaining < 2
+    pause.over(started - 1)  # an answer to a request that was sent before says nothing
+    pause.begin(None, time.monotonic())
+    assert pause.remaining > 1.4
+    pause.over(time.monotonic())
+    pause._until = 0
+    pause.begin(None, time.monotonic())
+    assert pause.remaining < 1.3
+
+
+async def test_what_is_longer_counts() -> None:
+    pause = Pause("x")
+    pause.begin(60, time.monotonic())
+    pause.begin(3, time.monotonic())
+    assert 59 < pause.remaining <= 60
+
+
+async def test_only_that_registry_waits(registry: ScriptedRegistry) -> None:
+    registry.faults.append(answer_once(429, {"Retry-After": "120"}))
+    async with ScriptedRegistry().served("127.0.0.2") as other:
+        other.put(REPOSITORY, TAGS)
+        async with RegistryClient(registry.url) as limited, RegistryClient(other.url) as free:
+            await paused(limited)
+            assert len(await free.list_tags(REPOSITORY)) == len(TAGS)
+
+
+async def test_a_pause_holds_for_all_clients_of_the_registry(registry: ScriptedRegistry) -> None:
+    registry.faults.append(answer_once(429, {"Retry-After": "120"}))
+    async with RegistryClient(registry.url) as one, RegistryClient(registry.url) as two:
+        await paused(one)
+        await paused(two)
+    assert registry.count() == 1
+
+
+async def test_a_pause_that_the_token_service_asks_for(registry: ScriptedRegistry) -> None:
+    registry.sign_in = SignIn()
+    registry.put(REPOSITORY, TAGS)
+    registry.faults.append(answer_once(429, {"Retry-After": "120"}, "/token"))
+    async with RegistryClient(registry.url) as client:
+        assert (await paused(client)).retry_after > 100
+        await paused(client)
+    assert registry.by_kind == {"list": 1, "token": 1}
+
+
+async def test_ratelimit_remaining_of_nothing_is_respected(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, TAGS)
+    headers = {
+        "ratelimit-limit": "100;w=21600",
+        "ratelimit-remaining": "0;w=21600",
+        "Docker-Content-Digest": digest_of("first"),
+    }
+    registry.faults.append(answer_once(200, headers, "/manifests/"))
+    async with RegistryClient(registry.url) as client:
+        assert await client.digest(REPOSITORY, "v1") == digest_of("first")
+        error = await paused(client)
+    assert 210 < error.retry_after <= 216
+    assert registry.count() == 1
+
+
+async def test_ratelimit_remaining_of_something_is_no_pause(registry: ScriptedRegistry) -> None:
+    registry.put(REPOSITORY, TAGS)
+    headers = {"ratelimit-remaining": "1;w=21600", "Docker-Content-Digest": digest_of("first")}
+    registry.faults.append(answer_once(200, headers, "/manifests/"))
+    async with RegistryClient(registry.url) as client:
+        await client.digest(REPOSITORY, "v1")
+        await client.list_tags(REPOSITORY)
+
+
+async def test_github_429_on_ten_lists_at_once(registry: ScriptedRegistry) -> None:
+    """GHCR refuses about ten lists at once: with two in flight, ten watchers get through."""
+    registry.put(REPOSITORY, TAGS)
+    registry.delay = 0.01
+
+    async def picky(request: web.Request) -> web.Response | None:
+        return web.Response(status=429) if registry.in_flight > 5 else None
+
+    registry.faults.append(picky)
+    async with RegistryClient(registry.url, max_in_flight=2) as client:
+        lists = await asyncio.gather(*(client.list_tags(REPOSITORY) for _ in range(10)))
+    assert all(len(tags) == len(TAGS) for tags in lists)
+    assert registry.count() == 10
