@@ -72,7 +72,10 @@ class Airflow:
 
     def stop(self) -> None:
         """End all of its processes."""
-        for process in reversed(self.processes.values()):
+        started = [process for process in self.processes.values() if process.started]
+        for process in started:
+            process.terminate()
+        for process in started:
             process.stop(timeout=5)
 
     def wait_until_healthy(self, timeout: float = 120.0) -> None:

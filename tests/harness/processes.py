@@ -165,6 +165,11 @@ class Process:
         return self._popen.pid
 
     @property
+    def started(self) -> bool:
+        """Whether it was ever started."""
+        return self._popen is not None
+
+    @property
     def alive(self) -> bool:
         """Whether the process itself runs."""
         return self._popen is not None and self._popen.poll() is None
@@ -194,6 +199,12 @@ class Process:
         """Give the living processes of its session, itself among them."""
         return [] if self._popen is None else _session_members(self._popen.pid)
 
+    def terminate(self) -> None:
+        """Ask its process group to end (SIGTERM), and do not wait."""
+        # Where it ended by itself, others of its session may still live; kill() finds them.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGTERM)
+
     def stop(self, timeout: float = 10.0) -> None:
         """
         End it and all of its session: SIGTERM to the group, then SIGKILL.
@@ -202,7 +213,7 @@ class Process:
         """
         if self._popen is None:
             return
-        self._signal_group(signal.SIGTERM)
+        self.terminate()
         end = time.monotonic() + timeout
         while self._reaped_members() and time.monotonic() < end:
             time.sleep(0.05)
@@ -223,11 +234,6 @@ class Process:
         if self._popen is not None:
             self._popen.poll()
         return self.members()
-
-    def _signal_group(self, number: signal.Signals) -> None:
-        # Where it ended by itself, others of its session may still live; kill() finds them.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, number)
 
 
 def _session_members(session: int) -> list[psutil.Process]:

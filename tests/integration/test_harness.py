@@ -8,23 +8,29 @@ import http.client
 import json
 import os
 import ssl
+import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 import trustme
 
 from tests.harness import images
+from tests.harness.airflow_home import AirflowHome
+from tests.harness.airflow_process import COMPONENTS, Airflow
+from tests.harness.airflow_rest import AirflowRest, RestError
+from tests.harness.dag_test import run_dag
 from tests.harness.docker_registry import DockerRegistry
 from tests.harness.processes import Process, ProcessFailed, find_program, free_port, wait_until
 from tests.harness.receiver import Answer, Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 FAMILY = """
 import signal, subprocess, sys, time
@@ -241,3 +247,157 @@ class TestReceiver:
             ) as answer:
                 assert answer.status == 200
             assert receiver.received()[0].body == b"{}"
+
+
+@pytest.mark.airflow
+@pytest.mark.usefixtures("airflow_db")
+class TestDagTest:
+    def test_states_xcoms_and_log(self) -> None:
+        import logging
+
+        import structlog
+        from airflow.sdk import DAG, task
+
+        with DAG("harness_in_process", schedule=None) as dag:
+
+            @task
+            def give(dag_run: Any = None) -> list[int]:
+                structlog.get_logger("some.operator").info(
+                    "access", access_status_code="200", access_attempts=[1, 2]
+                )
+                logging.getLogger("some.library").warning("from %s", "afar")
+                return [dag_run.conf["first"], 2]
+
+            @task
+            def take(value: int) -> int:
+                if value == 2:
+                    raise ValueError("two is too much")
+                return value * 10
+
+            take.expand(value=give())
+
+        result = run_dag(dag, {"first": 1})
+        assert (result.state, result.states) == (
+            "failed",
+            {"give": "success", "take[0]": "success", "take[1]": "failed"},
+        )
+        assert result.xcoms == {"give": {"return_value": [1, 2]}, "take[0]": {"return_value": 10}}
+        assert result.access_records() == result.access_records("give")
+        assert result.access_records() == [{"status_code": "200", "attempts": [1, 2]}]
+        assert ("from afar", "warning") in [(line["event"], line["level"]) for line in result.log("give")]
+        assert not result.access_records("take[0]")
+
+    def test_second_run_is_quick_and_its_own(self) -> None:
+        from airflow.sdk import DAG, task
+
+        with DAG("harness_in_process_again", schedule=None) as dag:
+
+            @task
+            def give() -> str:
+                return "here"
+
+            give()
+
+        first, second = run_dag(dag), run_dag(dag)
+        assert first.run_id != second.run_id
+        assert first.xcoms == second.xcoms == {"give": {"return_value": "here"}}
+
+    def test_home_is_of_the_tests_alone(self) -> None:
+        from airflow.configuration import conf
+
+        assert tempfile.gettempdir() in conf.get("database", "sql_alchemy_conn")
+        assert "airflow-of-tests-" in os.environ["AIRFLOW_HOME"]
+
+
+def test_airflow_is_not_imported_for_those_who_do_not_use_it() -> None:
+    script = "import sys, tests.conftest; sys.exit('airflow' in sys.modules or 'sqlalchemy' in sys.modules)"
+    root = Path(__file__).resolve().parents[2]
+    assert subprocess.run([sys.executable, "-c", script], cwd=root, check=False).returncode == 0
+
+
+HARNESS_DAG = """
+    from airflow.sdk import DAG, BaseHook, task
+    import structlog
+
+    with DAG("harness", schedule=None, default_args={"retries": 1, "retry_delay": 0.1}) as dag:
+
+        @task
+        def give(dag_run=None, ti=None):
+            structlog.get_logger("some.operator").info("access", access_status_code="200", access_attempts=[1, 2])
+            return [dag_run.conf.get("value", 1), BaseHook.get_connection("some_thing").host]
+
+        @task
+        def refuse(values, ti=None):
+            if ti.try_number == 1:
+                raise ValueError("not at the first try")
+
+        refuse(give())
+"""
+
+
+@pytest.fixture(scope="module", params=["standalone", "components"])
+def airflow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+    home = AirflowHome(
+        tmp_path_factory.mktemp("airflow"),
+        connections={"some_thing": {"conn_type": "http", "host": "h.example"}},
+        users={"looker": "viewer"},
+    )
+    home.write_dag("harness_dag.py", HARNESS_DAG)
+    airflow = Airflow(home, COMPONENTS if request.param == "components" else None)
+    with airflow:
+        yield airflow
+        sessions = [process.pid for process in airflow.processes.values()]
+    assert not [process for process in psutil.process_iter() if lives_in(process, sessions)]
+
+
+def lives_in(process: psutil.Process, sessions: list[int]) -> bool:
+    try:
+        return os.getsid(process.pid) in sessions and process.status() != psutil.STATUS_ZOMBIE
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return False
+
+
+@pytest.mark.airflow
+class TestAirflow:
+    def test_a_run_from_start_to_end(self, airflow: Airflow) -> None:
+        rest = airflow.rest
+        rest.wait_for_dag("harness")
+        rest.unpause("harness")
+        run_id = rest.trigger("harness", {"value": 7})
+        assert rest.wait_for_run("harness", run_id) == "success"
+        assert rest.states("harness", run_id) == {"give": "success", "refuse": "success"}
+        assert rest.xcoms("harness", run_id, "give") == {"return_value": [7, "h.example"]}
+        assert rest.access_records("harness", run_id, "give") == [{"status_code": "200", "attempts": [1, 2]}]
+        assert any("not at the first try" in str(line) for line in rest.log("harness", run_id, "refuse", 1))
+        assert not any(
+            "not at the first try" in str(line) for line in rest.log("harness", run_id, "refuse", 2)
+        )
+
+        rest.clear("harness", run_id, ["give"])
+        assert rest.wait_for_run("harness", run_id) == "success"
+        assert {ti["task_id"]: ti["try_number"] for ti in rest.task_instances("harness", run_id)} == {
+            "give": 2,
+            "refuse": 2,
+        }
+
+    def test_new_files_and_import_errors_are_seen(self, airflow: Airflow) -> None:
+        airflow.home.write_dag("broken.py", "raise RuntimeError('rule 17')  # airflow DAG")
+        errors = wait_until(airflow.rest.import_errors, 30, "the import error")
+        assert "rule 17" in errors["broken.py"]
+        with pytest.raises(RuntimeError, match="rule 17"):
+            airflow.rest.wait_for_dag("no_such")
+        (airflow.home.dags_folder / "broken.py").unlink()
+        wait_until(lambda: not airflow.rest.import_errors(), 30, "the import error to go")
+
+    def test_users_have_roles_and_passwords(self, airflow: Airflow) -> None:
+        looker = airflow.rest_as("looker")
+        assert looker.health()["metadatabase"] == "healthy"
+        with pytest.raises(RestError, match="403"):
+            looker.pause("harness")
+        with pytest.raises(RestError, match="401"):
+            AirflowRest(airflow.home.url, "admin", "wrong").import_errors()
+
+    def test_commands(self, airflow: Airflow) -> None:
+        assert airflow.home.run("version").strip().startswith("3.")
+        with pytest.raises(RuntimeError, match="exit code"):
+            airflow.home.run("dags", "details", "no_such_dag")
