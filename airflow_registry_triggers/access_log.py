@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_registry_triggers.access_record import LOG_EVENT, AccessRecord, by_status_code, within_limit
+from airflow_registry_triggers.webhook.masking import escape_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +24,12 @@ def log_record(log: Any, record: AccessRecord) -> None:
     :param log: the task's structured logger
     :param record: the record
     """
-    log.info(LOG_EVENT, **record.log_fields())
+    # What a pusher, a receiver or a conf wrote must not start a line nor turn one around.
+    fields = {
+        name: escape_text(value) if isinstance(value, str) else value
+        for name, value in record.log_fields().items()
+    }
+    log.info(LOG_EVENT, **fields)
 
 
 def push_records(context: Context, records: Iterable[AccessRecord]) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ __all__ = [
     "recall",
     "remember",
     "shared_state",
+    "state_of_asset",
     "state_prefix",
 ]
 
@@ -52,7 +53,7 @@ class KeepsState:
     """Mixin, before the operator's base, that makes the shared state reachable as an inlet."""
 
     def __init__(self, *, inlets: Any = None, **kwargs: Any) -> None:
-        super().__init__(inlets=_with_state(inlets), **kwargs)
+        super().__init__(inlets=_with_state(inlets), **kwargs)  # type: ignore[call-arg]
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
@@ -71,9 +72,20 @@ def _with_state(inlets: Any) -> list[Any]:
 
 def shared_state() -> AssetStateStoreAccessor:
     """Give the shared state where there is no task context, in the triggerer."""
+    return state_of_asset(STATE.name)
+
+
+def state_of_asset(name: str) -> AssetStateStoreAccessor:
+    """
+    Give an asset's state where there is no task context, in the triggerer.
+
+    ``AssetStateStoreAccessor`` is no public name of Airflow 3.3; it is used here and nowhere else.
+
+    :param name: name of the asset
+    """
     from airflow.sdk.execution_time.context import AssetStateStoreAccessor
 
-    return AssetStateStoreAccessor(name=STATE.name)
+    return AssetStateStoreAccessor(name=name)
 
 
 def state_prefix(kind: str, dag_id: str, task_id: str, *parts: object) -> str:

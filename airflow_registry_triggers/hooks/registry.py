@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from airflow.sdk import BaseHook
@@ -139,7 +139,7 @@ class RegistryTarget:
 
         settings = self.settings
         return await poll(
-            client,
+            cast("RegistryClient", client),
             self.repository,
             watermark,
             rule,

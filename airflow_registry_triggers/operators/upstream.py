@@ -28,9 +28,9 @@ def check_upstream(context: Context, *, has_notifications: bool) -> None:
     """
     from airflow_registry_triggers.operators.trigger_match import TriggerMatchOperator
 
-    task = context["task"]
+    dag = context["dag"]
     for name in sorted(_failed_before(context)):
-        before = task.dag.get_task(name)
+        before = dag.get_task(name)
         kind = getattr(before, "operator_class", type(before))
         is_match = isinstance(kind, type) and issubclass(kind, TriggerMatchOperator)
         if not (is_match and has_notifications):
@@ -47,9 +47,9 @@ def _failed_before(context: Context) -> set[str]:
     group = task.get_closest_mapped_task_group()
     failed = set()
     for name in names:
-        before = task.dag.get_task(name)
+        before = context["dag"].get_task(name)
         same_group = group is not None and before.get_closest_mapped_task_group() is group
-        if any(str(state) in _FAILED for state in _states_of(name, states, ti.map_index, same_group)):
+        if any(str(state) in _FAILED for state in _states_of(name, states, ti.map_index or 0, same_group)):
             failed.add(name)
     return failed
 

@@ -126,7 +126,7 @@ class RegistryPushSensor(KeepsState, BaseSensorOperator):
         if polling is not None:
             polling.get_loop().call_soon_threadsafe(polling.cancel)
 
-    def _poke_or_defer(self, context: Context, started_at: float) -> Any:
+    def _poke_or_defer(self, context: Context, started_at: float) -> list[dict[str, Any]]:
         # The base class turns a time-out or failure into a skip where soft_fail or never_fail is set, in
         # execute() only; one poke of it is what that wants here.
         from airflow_registry_triggers.triggers.registry_push import RegistryChangeTrigger
@@ -137,7 +137,7 @@ class RegistryPushSensor(KeepsState, BaseSensorOperator):
         left = self.timeout - (time.time() - started_at)
         if left <= 0:
             self._time_out()
-        self.defer(
+        return self.defer(
             trigger=RegistryChangeTrigger(
                 repository=self.repository,
                 registry_conn_id=self.registry_conn_id,
@@ -151,9 +151,8 @@ class RegistryPushSensor(KeepsState, BaseSensorOperator):
             kwargs={"started_at": started_at},
             timeout=timedelta(seconds=left),
         )
-        return None
 
-    def _poke_as_base(self, context: Context) -> Any:
+    def _poke_as_base(self, context: Context) -> list[dict[str, Any]] | None:
         from airflow.sdk.exceptions import AirflowSkipException
 
         try:

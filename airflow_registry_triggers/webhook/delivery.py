@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from airflow_registry_triggers.access_record import AccessRecord
 from airflow_registry_triggers.webhook.body import Body, build_body, check_body
 from airflow_registry_triggers.webhook.limits import DEFAULT_TIMEOUT, check_timeout
-from airflow_registry_triggers.webhook.masking import Masker, mask_headers, mask_url, url_secrets
+from airflow_registry_triggers.webhook.masking import Masker, escape_text, mask_url, url_secrets
 from airflow_registry_triggers.webhook.outcome import MAX_RETRY_AFTER, Outcome, check_success_statuses
+from airflow_registry_triggers.webhook.recorded import MAX_RECORDED
 from airflow_registry_triggers.webhook.sender import Attempt, check_headers, request_headers, send
 from airflow_registry_triggers.webhook.url import Endpoint, EndpointRefused, parse_endpoint
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Delivery", "Result"]
 
-RECORDED_BODY = 4096
+CUT = " [cut: only the beginning is recorded]"
 
 BLOCKED = "blocked"
 
@@ -133,8 +134,7 @@ class Delivery:
             secret_query=self.secret_query,
             masker=masker,
         )
-        request_body = masker.mask(body.content[:RECORDED_BODY].decode(errors="replace"))
-        return _judged(attempt, _filled(record, attempt, request_body))
+        return _judged(attempt, _filled(record, attempt, _recorded(body, masker)))
 
 
 def _filled(record: AccessRecord, attempt: Attempt, request_body: str) -> AccessRecord:
@@ -142,7 +142,7 @@ def _filled(record: AccessRecord, attempt: Attempt, request_body: str) -> Access
         record,
         status_code=attempt.status_code,
         request_time=attempt.request_time,
-        request_headers=mask_headers(attempt.request_headers),
+        request_headers=attempt.request_headers,
         request_body=request_body,
         response_headers=attempt.response_headers,
         response_body=attempt.response_body,
@@ -150,6 +150,15 @@ def _filled(record: AccessRecord, attempt: Attempt, request_body: str) -> Access
         duration_ms=attempt.duration_ms,
         ambiguous=attempt.ambiguous,
     )
+
+
+def _recorded(body: Body, masker: Masker) -> str:
+    """Give the body as it is recorded; a secret that the cut falls into is left out whole."""
+    is_long = len(body.content) > MAX_RECORDED
+    text = body.content[:MAX_RECORDED].decode(errors="backslashreplace")
+    shown = escape_text(masker.mask(text, is_cut=is_long))
+    is_long = is_long or len(shown) > MAX_RECORDED
+    return f"{shown[: MAX_RECORDED - len(CUT)]}{CUT}" if is_long else shown
 
 
 def _judged(attempt: Attempt, record: AccessRecord) -> Result:

@@ -48,11 +48,13 @@ HEAVY = ("aiohttp", "re2", "airflow_registry_triggers.plugins", "airflow_registr
 
 DAG_FILE = """
 import sys
+from airflow.sdk import DAG, Asset, BaseHook, BaseOperator, BaseSensorOperator
+before = set(sys.modules)  # pathspec, which Airflow uses, loads re2 where it is installed
 from airflow_registry_triggers import RegistryPushSensor, TriggerMatchOperator, WebhookDeliverOperator
 RegistryPushSensor(task_id="a", repository="team/app")
 TriggerMatchOperator(task_id="b", tags=["latest"])
 WebhookDeliverOperator(task_id="c", notifications=[], url="https://hooks.example.com/x")
-print([name for name in {heavy!r} if name in sys.modules])
+print([name for name in {heavy!r} if name in set(sys.modules) - before])
 """
 
 
