@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""Which addresses may be reached: an own table, as ``is_global`` of ipaddress means something else."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import TypeAlias
+
+__all__ = [
+    "ALLOWED_NETWORKS_OPTION",
+    "METADATA_NAMES",
+    "Address",
+    "AddressRefused",
+    "Network",
+    "Networks",
+    "address_class",
+    "is_allowed",
+    "is_listed",
+    "parse_address",
+    "parse_networks",
+]
+
+Address: TypeAlias = IPv4Address | IPv6Address
+Network: TypeAlias = IPv4Network | IPv6Network
+Networks: TypeAlias = str | Iterable[str | Network]
+"""CIDRs as text with commas or white space between them, or as a sequence."""
+
+ALLOWED_NETWORKS_OPTION = "[registry_triggers] allowed_networks"
+
+METADATA_NAMES = frozenset(
+    {
+        "instance-data",
+        "metadata",
+        "metadata.amazonaws.com",
+        "metadata.azure.internal",
+        "metadata.goog",
+        "metadata.google.internal",
+        "metadata.packet.net",
+        "metadata.tencentyun.com",
+    }
+)
+"""Names of cloud metadata services, refused by name: some of them have addresses that look public."""
+
+# IANA special-purpose address registries for IPv4 and IPv6, and the metadata addresses the clouds document.
+# The first line that holds the address names its class, so narrow lines stand before wide ones.
+_CLASSES: tuple[tuple[str, str], ...] = (
+    ("cloud metadata", "169.254.169.254/32 169.254.170.2/32 169.254.170.23/32 169.254.0.23/32"),
+    ("cloud metadata", "100.100.100.200/32 192.0.0.192/32 168.63.129.16/32"),
+    ("cloud metadata", "fd00:ec2::254/128 fd00:ec2::23/128 fd20:ce::254/128"),
+    ("this network", "0.0.0.0/8"),
+    ("private (RFC 1918)", "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16"),
+    ("shared address space (RFC 6598)", "100.64.0.0/10"),
+    ("loopback", "127.0.0.0/8 ::1/128"),
+    ("link-local", "169.254.0.0/16 fe80::/10"),
+    ("IETF protocol assignment", "192.0.0.0/24"),
+    ("documentation", "192.0.2.0/24 198.51.100.0/24 203.0.113.0/24 2001:db8::/32 3fff::/20"),
+    ("6to4 relay (deprecated)", "192.88.99.0/24"),
+    ("benchmarking", "198.18.0.0/15 2001:2::/48"),
+    ("multicast", "224.0.0.0/4 ff00::/8"),
+    ("broadcast", "255.255.255.255/32"),
+    ("reserved", "240.0.0.0/4"),
+    ("unspecified", "::/128"),
+    ("local-use NAT64 (RFC 8215)", "64:ff9b:1::/48"),
+    ("discard-only", "100::/64"),
+    ("dummy prefix (RFC 9780)", "100:0:0:1::/64"),
+    ("IETF protocol assignment", "2001::/23"),
+    ("segment routing (RFC 9602)", "5f00::/16"),
+    ("unique local", "fc00::/7"),
+    ("site-local (deprecated)", "fec0::/10"),
+)
+_TABLE: tuple[tuple[Network, str], ...] = tuple(
+    (ipaddress.ip_network(cidr), name) for name, cidrs in _CLASSES for cidr in cidrs.split()
+)
+_TABLES = {
+    4: tuple((int(n.network_address), int(n.netmask), name) for n, name in _TABLE if n.version == 4),
+    6: tuple((int(n.network_address), int(n.netmask), name) for n, name in _TABLE if n.version == 6),
+}
+
+# What carries an IPv4 address. Where the carrier is refused too, a public inner address does not help:
+# these transports are obsolete and reach nothing that wants a webhook.
+_NAT64 = IPv6Network("64:ff9b::/96")
+_COMPATIBLE = IPv6Network("::/96")
+_TRANSLATED = IPv6Network("::ffff:0:0:0/96")
+_LOW_32 = 0xFFFFFFFF
+
+
+class AddressRefused(Exception):
+    """
+    An address that may not be reached.
+
+    :param address: the address
+    :param address_class: what it is, such as ``loopback``
+    :param host: the name that led to it, where it was one
+    """
+
+    def __init__(self, address: str, address_class: str, host: str | None = None) -> None:
+        self.address = address
+        self.address_class = address_class
+        self.host = host
+        of = (
+            f"{host} has the address {address}, which"
+            if host and host != address
+            else f"the address {address}"
+        )
+        super().__init__(
+            f"{of} is refused: {address_class}; where it is meant to be reached, "
+            f"list it in {ALLOWED_NETWORKS_OPTION}"
+        )
+
+
+def parse_address(address: object) -> Address | None:
+    """
+    Read an address.
+
+    :param address: text or an address
+    :return: the address, None where it is none
+    """
+    if isinstance(address, IPv4Address | IPv6Address):
+        return address
+    try:
+        # ipaddress takes an int too, but 2130706433 is no address here.
+        return ipaddress.ip_address(address) if isinstance(address, str) else None
+    except ValueError:
+        return None
+
+
+def parse_networks(value: Networks) -> tuple[Network, ...]:
+    """
+    Read a list of networks.
+
+    :param value: CIDRs or single addresses; text with commas or white space between them, or a sequence
+    :raises ValueError: when one is no network; the text names it
+    """
+    return _parsed(value if isinstance(value, str) else tuple(value))
+
+
+@lru_cache(maxsize=64)
+def _parsed(value: str | tuple[str | Network, ...]) -> tuple[Network, ...]:
+    parts = re.split(r"[\s,]+", value.strip(" \t\r\n,")) if isinstance(value, str) else value
+    return tuple(_network(part) for part in parts if part != "")
+
+
+def _network(part: object) -> Network:
+    if isinstance(part, IPv4Network | IPv6Network):
+        return part
+    if not isinstance(part, str):
+        raise ValueError(f"{part!r}: expected a network in CIDR form, such as '10.1.0.0/16'")
+    try:
+        return ipaddress.ip_network(part)
+    except ValueError:
+        raise ValueError(f"{part!r}: no network; {_hint(part)}") from None
+
+
+def _hint(part: str) -> str:
+    try:
+        return f"it has bits set behind the prefix; write {ipaddress.ip_network(part, strict=False)}"
+    except ValueError:
+        return "write it in CIDR form, such as 10.1.0.0/16 or fd12:3456::/32"
+
+
+def address_class(address: str | Address) -> str | None:
+    """
+    Tell what keeps an address from being reached.
+
+    IPv4-mapped, IPv4-compatible, NAT64, 6to4 and Teredo addresses are decoded and the inner address judged.
+
+    :param address: the address
+    :return: its class, such as ``private (RFC 1918)``; None where it is public
+    """
+    return _class_of_any(address)
+
+
+@lru_cache(maxsize=1024)
+def _class_of_any(address: str | Address) -> str | None:
+    found = parse_address(address)
+    return "not an address" if found is None else _class_of(found)
+
+
+def is_allowed(address: str | Address, allowed_networks: Networks = ()) -> bool:
+    """
+    Tell whether an address may be reached.
+
+    :param address: the address; what is none (a name too) is not allowed
+    :param allowed_networks: networks that may be reached although they are not public; default none
+    :raises ValueError: when ``allowed_networks`` holds what is no network
+    """
+    networks = parse_networks(allowed_networks)
+    if address_class(address) is None:
+        return True
+    found = parse_address(address)
+    return found is not None and is_listed(found, networks)
+
+
+def is_listed(address: Address, networks: tuple[Network, ...]) -> bool:
+    """
+    Tell whether an address is in one of the networks, also as the IPv4 address it stands for.
+
+    :param address: the address
+    :param networks: the networks
+    """
+    # Mapped and NAT64 addresses reach the inner address itself, so listing that is enough.
+    inner = _inner(address) if isinstance(address, IPv6Address) else None
+    same = [address] if inner is None or _is_obsolete(address) else [address, inner]
+    return any(one.version == network.version and one in network for one in same for network in networks)
+
+
+def _class_of(address: Address) -> str | None:
+    if isinstance(address, IPv4Address):
+        return _looked_up(address)
+    if address.scope_id is not None:
+        return "scoped to a zone"
+    direct = _looked_up(address)
+    if address in _COMPATIBLE and direct is not None:
+        return direct  # :: and ::1, which are no IPv4-compatible addresses
+    inner = _inner(address)
+    if inner is None:
+        return direct
+    inner_class = _looked_up(inner)
+    if inner_class is None:
+        return f"obsolete transport of {inner}" if _is_obsolete(address) else None
+    return f"{inner_class}, as {inner} inside"
+
+
+def _looked_up(address: Address) -> str | None:
+    number = int(address)
+    for network, mask, name in _TABLES[address.version]:
+        if number & mask == network:
+            return name
+    return None
+
+
+def _inner(address: IPv6Address) -> IPv4Address | None:
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if address.teredo is not None:
+        return address.teredo[1]
+    if address in _NAT64 or address in _COMPATIBLE or address in _TRANSLATED:
+        return IPv4Address(int(address) & _LOW_32)
+    return None
+
+
+def _is_obsolete(address: Address) -> bool:
+    # 6to4, Teredo, IPv4-compatible and SIIT; neither IPv4-mapped nor NAT64.
+    return isinstance(address, IPv6Address) and address.ipv4_mapped is None and address not in _NAT64

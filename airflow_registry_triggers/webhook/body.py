@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""What is sent: the registry's own form, a CloudEvent, or what a template makes of a notification."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow_registry_triggers.notification import Notification
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jinja2 import Template
+
+__all__ = [
+    "CLOUDEVENTS",
+    "CLOUDEVENTS_BINARY",
+    "MAX_BODY",
+    "Body",
+    "InvalidBody",
+    "build_body",
+    "check_body",
+    "encode_json",
+]
+
+MAX_BODY = 1024 * 1024
+"""Bytes a body may have."""
+
+CLOUDEVENTS = "cloudevents"
+CLOUDEVENTS_BINARY = "cloudevents-binary"
+
+EVENT_TYPE = "airflow.registry_triggers.push"
+"""The ``type`` of the CloudEvents."""
+
+JSON_TYPE = "application/json"
+CLOUDEVENT_TYPE = "application/cloudevents+json"
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")
+_JINJA = re.compile(r"\{[{%#]")
+# CloudEvents HTTP protocol binding 1.0.2, 3.1.3.2: what a header value may hold unencoded.
+_HEADER_SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+
+
+class InvalidBody(ValueError):
+    """A body that cannot be made or sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """
+    What one webhook carries, made once for all attempts.
+
+    :param content: the bytes that are signed and sent
+    :param content_type: the value of ``Content-Type``
+    :param headers: further headers that belong to it (``ce-*`` of a binary CloudEvent)
+    """
+
+    content: bytes
+    content_type: str = JSON_TYPE
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def encode_json(value: Any) -> bytes:
+    """
+    Write JSON: UTF-8, no spaces, no NaN.
+
+    :param value: what to write
+    :raises InvalidBody: it is no JSON, or takes more than 1 MiB
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        content = text.encode()
+    except UnicodeEncodeError:
+        raise InvalidBody("the body holds a lone surrogate, which no valid Unicode text has") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidBody(f"the body cannot be written as JSON: {error}") from None
+    if len(content) > MAX_BODY:
+        raise InvalidBody(f"the body has {len(content)} bytes; at most {MAX_BODY} (1 MiB) are sent")
+    return content
+
+
+def build_body(notification: Notification, body: str | None = None, *, webhook_id: str) -> Body:
+    """
+    Make the body of a notification.
+
+    :param notification: what to send
+    :param body: None for the registry's own form, ``cloudevents`` (structured), ``cloudevents-binary``, or a
+        Jinja template that gives JSON; the template sees ``push_data``, ``repository``, ``event``, ``tag``,
+        ``digest``, ``webhook_id``, and all of it as ``notification``
+    :param webhook_id: id of the delivery; the CloudEvent's id too
+    :raises InvalidBody: the template fails or gives no JSON, or the body is over 1 MiB
+    """
+    if body is None:
+        return Body(encode_json(notification.registry_form()))
+    if body == CLOUDEVENTS:
+        event = {**_attributes(notification, webhook_id), "data": notification.registry_form()}
+        return Body(encode_json(event), CLOUDEVENT_TYPE)
+    if body == CLOUDEVENTS_BINARY:
+        attributes = _attributes(notification, webhook_id)
+        attributes.pop("datacontenttype")
+        headers = {f"ce-{name}": quote(value, safe=_HEADER_SAFE) for name, value in attributes.items()}
+        return Body(encode_json(notification.registry_form()), headers=headers)
+    return Body(_rendered(body, notification, webhook_id))
+
+
+def check_body(body: str | None) -> None:
+    """
+    Check what is to be the body, before there is a notification.
+
+    A template is rendered for an example, so that one that gives no JSON is found when a Dag is parsed; one
+    that asks for what the example lacks is judged when it is sent.
+
+    :param body: see :func:`build_body`
+    :raises InvalidBody: it cannot work
+    """
+    if body is None or body in (CLOUDEVENTS, CLOUDEVENTS_BINARY):
+        return
+    if not isinstance(body, str) or not body.strip():
+        raise InvalidBody(
+            f"body={body!r}: expected None, {CLOUDEVENTS!r}, {CLOUDEVENTS_BINARY!r} or a Jinja template"
+        )
+    if not _JINJA.search(body):
+        _parsed_json(body)
+    from jinja2 import UndefinedError
+
+    try:
+        _rendered(body, _example(), "msg_" + "0" * 32)
+    except InvalidBody as error:
+        if not isinstance(error.__cause__, UndefinedError):
+            raise
+
+
+def _attributes(notification: Notification, webhook_id: str) -> dict[str, str]:
+    """Give the context attributes of the CloudEvent (CloudEvents 1.0.2)."""
+    path = f"/{quote(notification.repository)}"
+    registry = quote(notification.registry, safe=":[]")
+    detected = notification.to_dict().get("event")
+    time = detected.get("detected_at") if isinstance(detected, dict) else None
+    return {
+        "specversion": "1.0",
+        "id": webhook_id,
+        "source": f"oci://{registry}{path}" if registry else path,
+        "type": EVENT_TYPE,
+        "subject": notification.tag,
+        **({"time": time} if isinstance(time, str) and _RFC3339.fullmatch(time) else {}),
+        "datacontenttype": JSON_TYPE,
+    }
+
+
+@lru_cache(maxsize=32)
+def _template(text: str) -> Template:
+    # Loaded here: only who writes a template needs it.
+    from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+    try:
+        return environment.from_string(text)
+    except (TemplateError, RecursionError) as error:
+        line = f" (line {error.lineno})" if isinstance(error, TemplateSyntaxError) else ""
+        raise InvalidBody(f"the body's template cannot be read: {error}{line}") from None
+
+
+def _rendered(text: str, notification: Notification, webhook_id: str) -> bytes:
+    data = notification.to_dict()
+    event = data.get("event")
+    template = _template(text)
+    pieces: list[str] = []
+    size = 0
+    try:
+        for piece in template.generate(
+            notification=data,
+            push_data=data["push_data"],
+            repository=data["repository"],
+            event=event if isinstance(event, dict) else {},
+            tag=notification.tag,
+            digest=notification.digest,
+            webhook_id=webhook_id,
+        ):
+            pieces.append(piece)
+            size += len(piece)
+            if size > MAX_BODY:
+                break
+    except Exception as error:
+        # Whatever an expression in the template raises.
+        raise InvalidBody(f"the body's template fails: {type(error).__name__}: {error}") from error
+    if size > MAX_BODY:
+        raise InvalidBody(f"the body's template gives more than {MAX_BODY} characters (1 MiB); send less")
+    return encode_json(_parsed_json("".join(pieces)))
+
+
+def _parsed_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidBody(
+            f"the body must be JSON, and this is none ({error}): {text.strip()[:80]!a}; "
+            "write values as {{ tag | tojson }}, which puts the quotes"
+        ) from None
+
+
+def _example() -> Notification:
+    digest = "sha256:" + "0" * 64
+    return Notification(
+        {
+            "push_data": {"digest": digest, "pushed_at": "2026-01-01 00:00:00", "tag": "latest"},
+            "repository": {
+                "date_created": "2026-01-01 00:00:00",
+                "name": "app",
+                "namespace": "team",
+                "region": "region",
+                "repo_authentication_type": "NO_CERTIFIED",
+                "repo_full_name": "team/app",
+                "repo_origin_type": "NO_CERTIFIED",
+                "repo_type": "PUBLIC",
+            },
+            "event": {
+                "id": "0" * 32,
+                "registry": "registry.example.com",
+                "action": "updated",
+                "previous_digest": digest,
+                "detected_at": "2026-01-01T00:00:00Z",
+                "trigger": {"name": "example", "type": "ALL", "tag": ""},
+            },
+        }
+    )

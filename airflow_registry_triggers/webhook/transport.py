@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""One POST over one new connection, as it goes over the wire."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import aiohttp
+from yarl import URL
+
+from airflow_registry_triggers.webhook.network import GuardedResolver, LookUp, Networks, SocketGuard, look_up
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
+
+    from aiohttp.abc import AbstractResolver
+    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.connector import Connection
+
+    from airflow_registry_triggers.webhook.url import Endpoint
+
+__all__ = ["MAX_READ", "Answer", "Exchange"]
+
+MAX_READ = 64 * 1024
+"""Bytes of an answer's body that are read."""
+
+BROKEN = "the body broke off"
+
+
+@dataclass(slots=True)
+class Answer:
+    """
+    What came back.
+
+    :param status: the status as a number, whatever it is
+    :param headers: names and values as they came
+    :param body: the bytes that were read, not decompressed
+    :param cut: why there is no more of it; empty where it is whole
+    """
+
+    status: int
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b""
+    cut: str = ""
+
+    def header(self, name: str) -> str:
+        """
+        Give a header's value; several are joined with commas, none is empty.
+
+        :param name: in lower case
+        """
+        return ", ".join(value for known, value in self.headers if known.lower() == name)
+
+
+class Exchange:
+    """
+    One request and its answer.
+
+    :param endpoint: where to
+    :param deadline: the loop's time when it must end
+    :param ssl_context: for https
+    :param allowed_networks: networks that may be reached although they are not public
+    :param lookup: does the look-up
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        deadline: float,
+        ssl_context: ssl.SSLContext | None,
+        allowed_networks: Networks = (),
+        lookup: LookUp = look_up,
+    ) -> None:
+        self._endpoint = endpoint
+        self._deadline = deadline
+        self._ssl = ssl_context
+        self._resolver = GuardedResolver(allowed_networks, lookup=lookup)
+        self.guard = SocketGuard(allowed_networks)
+        self.is_connected = False
+        """Whether there is a connection, TLS and all."""
+        self.was_sent = False
+        """Whether bytes of the request may have gone out."""
+
+    async def post(self, target: str, content: bytes, headers: Mapping[str, str]) -> Answer:
+        """
+        Send and read. The deadline and any fault before the status raise; a fault in the body does not.
+
+        :param target: path and query
+        :param content: the body
+        :param headers: all headers but Content-Length
+        """
+        async with self._session() as session:
+            async with asyncio.timeout_at(self._deadline):
+                response = await session.request(
+                    "POST",
+                    self._url(target),
+                    data=content,
+                    headers=headers,
+                    skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+                    allow_redirects=False,
+                    trace_request_ctx=self,
+                    server_hostname=self._endpoint.host if self._ssl else None,
+                )
+            try:
+                answer = Answer(response.status, [_decoded(pair) for pair in response.raw_headers])
+                await self._read(response, answer)
+            finally:
+                # Not released: the rest of the body is never wanted.
+                response.close()
+        return answer
+
+    async def _read(self, response: aiohttp.ClientResponse, answer: Answer) -> None:
+        body = bytearray()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                while len(body) < MAX_READ and (chunk := await response.content.read(MAX_READ - len(body))):
+                    body += chunk
+            answer.cut = "more than 64 KiB came" if len(body) >= MAX_READ else _broken(response)
+        except TimeoutError:
+            answer.cut = "the time was up"
+        except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError):
+            answer.cut = BROKEN
+        answer.body = bytes(body)
+
+    def _url(self, target: str) -> URL:
+        endpoint = self._endpoint
+        path, _, query = target.partition("?")
+        return URL.build(
+            scheme=endpoint.scheme,
+            host=endpoint.lookup_name,
+            port=endpoint.port,
+            path=path,
+            query_string=query,
+            encoded=True,
+        )
+
+    def _session(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            resolver=cast("AbstractResolver", self._resolver),
+            socket_factory=self.guard,
+            use_dns_cache=False,
+            force_close=True,
+            ssl=self._ssl or True,
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),  # one deadline, ours
+            auto_decompress=False,
+            trust_env=False,
+            trace_configs=[_TRACE],
+            response_class=_StatusFirstResponse,
+        )
+
+
+async def _on_connected(_session: object, context: Any, _params: object) -> None:
+    context.trace_request_ctx.is_connected = True
+
+
+async def _on_sent(_session: object, context: Any, _params: object) -> None:
+    context.trace_request_ctx.was_sent = True
+
+
+_TRACE = aiohttp.TraceConfig()
+_TRACE.on_connection_create_end.append(_on_connected)
+_TRACE.on_request_headers_sent.append(_on_sent)
+
+
+def _decoded(pair: tuple[bytes, bytes]) -> tuple[str, str]:
+    name, value = pair
+    return name.decode("ascii", "backslashreplace"), value.decode("utf-8", "backslashreplace")
+
+
+def _broken(response: aiohttp.ClientResponse) -> str:
+    return BROKEN if isinstance(response, _StatusFirstResponse) and response.is_broken else ""
+
+
+class _StatusFirstResponse(aiohttp.ClientResponse):
+    """
+    An answer whose status stands whatever follows it.
+
+    aiohttp's parser drops the status where the same read brings a broken body, so it is given the first
+    bytes line by line; and it leaves the body open for ever, so that is ended here.
+    """
+
+    is_broken = False
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        transport, protocol = connection.transport, connection.protocol
+        if transport is None or protocol is None:
+            return await super().start(connection)
+        feed = _LineByLine(transport, protocol, self._end_body)
+        transport.set_protocol(feed)
+        started = await super().start(connection)
+        if feed.is_broken:
+            self._end_body()
+        return started
+
+    def _end_body(self) -> None:
+        self.is_broken = True
+        if self.content is not None:  # it is before the start
+            self.content.feed_eof()
+
+
+class _LineByLine(asyncio.Protocol):
+    def __init__(
+        self, transport: asyncio.Transport, inner: ResponseHandler, on_broken: Callable[[], None]
+    ) -> None:
+        self._transport = transport
+        self._inner = inner
+        self._on_broken = on_broken
+        self._left = MAX_READ
+        self.is_broken = False
+        self.connection_lost = inner.connection_lost  # type: ignore[method-assign]
+        self.eof_received = inner.eof_received  # type: ignore[method-assign]
+        self.pause_writing = inner.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = inner.resume_writing  # type: ignore[method-assign]
+
+    def data_received(self, data: bytes) -> None:
+        lines, rest = data[: self._left], data[self._left :]
+        self._left -= len(lines)
+        for part in (*lines.splitlines(keepends=True), rest):
+            if part and not self.is_broken:
+                self._inner.data_received(part)
+                self._check()
+
+    def _check(self) -> None:
+        if self._inner.exception() is not None:
+            self.is_broken = True
+            self._on_broken()
