@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""
+Run the demo: ``python -m demo``, or ``make demo``.
+
+Exits 0 only if every webhook and every line of the access history was as it must be. KEEP=1 in the
+environment leaves Airflow, the registry and the receiver up until Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from demo.chain import DAG_ID, REPOSITORY, Chain, make_home
+from demo.deployer import Deployer
+from demo.report import Report
+from tests.harness import images
+from tests.harness.airflow_home import ADMIN
+from tests.harness.airflow_process import Airflow
+from tests.harness.docker_registry import DockerRegistry
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+def main() -> int:
+    """Run the demo and give its exit code."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
+    report = Report()
+    folder = Path(tempfile.mkdtemp(prefix="registry-triggers-demo-"))
+    try:
+        with ExitStack() as stack:
+            _demo(folder, report, stack)
+            if _keep():
+                threading.Event().wait()
+            report.step("ending what was started")
+    except KeyboardInterrupt:
+        report.step("ended what was started")
+        return 0 if report.passed else 130
+    except Exception as error:
+        report.fail(f"{type(error).__name__}: {error}")
+        return 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    report.step("the demo passed")
+    return 0
+
+
+def _keep() -> bool:
+    return os.environ.get("KEEP", "") not in {"", "0"}
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    # As an exception it passes through every ``with``, and so ends what was started.
+    sys.exit(128 + number)
+
+
+def _demo(folder: Path, report: Report, stack: ExitStack) -> None:
+    report.step("starting a registry")
+    registry = stack.enter_context(DockerRegistry(folder / "registry"))
+    report.step(f"the registry is up at {registry.url}")
+    images.push(registry, images.Image("old"), REPOSITORY, "release-v0.9")
+    report.step(f"pushed {REPOSITORY}:release-v0.9, which is there before anyone watches: never announced")
+    deployer = stack.enter_context(Deployer(registry, folder))
+    report.step(f"a receiver listens at {deployer.receiver.url}")
+    report.step("starting airflow standalone on SQLite (about 20 s)")
+    airflow = stack.enter_context(Airflow(make_home(folder / "airflow", registry, deployer)))
+    report.step(f"Airflow is up at {airflow.home.url}")
+
+    chain = Chain(registry, airflow, deployer, report)
+    chain.wait_for_dag()
+    report.step("1 of 3: a new tag that matches release-v.*")
+    chain.triggers("release-v1.0", "first", "new")
+    report.step("2 of 3: a tag that does not match")
+    chain.does_not_trigger("pre-release-v1.1", "second")
+    report.step("3 of 3: the same tag points at another image")
+    chain.triggers("release-v1.0", "third", "updated")
+    report.passed = True
+    if _keep():
+        _say_how_to_go_on(report, airflow, registry)
+
+
+def _say_how_to_go_on(report: Report, airflow: Airflow, registry: DockerRegistry) -> None:
+    password = airflow.home.passwords[ADMIN]
+    report.step("all is as it must be, and stays up until Ctrl-C")
+    report.detail(f"UI        {airflow.home.url}/dags/{DAG_ID}")
+    report.detail(f"log in    user {ADMIN}, password {password}")
+    report.detail(f"registry  {registry.url}, repository {REPOSITORY}")
+    report.detail(f"Trigger {DAG_ID} in the UI, then push a tag of your own:")
+    report.detail(
+        "skopeo copy --dest-tls-verify=false "
+        f"--src-tls-verify=false docker://{registry.host}/{REPOSITORY}:release-v0.9 "
+        f"docker://{registry.host}/{REPOSITORY}:release-v2.0"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
