@@ -37,6 +37,7 @@ def main() -> int:
         signal.signal(number, _end)
     report = Report()
     folder = Path(tempfile.mkdtemp(prefix="registry-triggers-demo-"))
+    code = 0
     try:
         with ExitStack() as stack:
             _demo(folder, report, stack)
@@ -44,15 +45,16 @@ def main() -> int:
                 threading.Event().wait()
             report.step("ending what was started")
     except KeyboardInterrupt:
-        report.step("ended what was started")
-        return 0 if report.passed else 130
+        code = 0 if report.passed else 130
     except Exception as error:
-        report.fail(f"{type(error).__name__}: {error}")
-        return 1
+        code = 1
+        report.fail(f"{type(error).__name__}: {error}\nlogs are kept in {folder}")
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    report.step("the demo passed")
-    return 0
+        if code != 1:
+            shutil.rmtree(folder, ignore_errors=True)
+    if code == 0:
+        report.step("the demo passed, and what it started is ended")
+    return code
 
 
 def _keep() -> bool:
