@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import tempfile
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,7 +168,8 @@ class _Capture(logging.Handler):
     def __call__(self, _logger: Any, _method: str, event: Any) -> Any:
         # The API that stands in for the server logs here too; a task's log has none of that.
         if not str(event.get("logger", "")).startswith("airflow.api_fastapi."):
-            self.lines.append({**event, "task": self._task})
+            exception = {"exception": traceback.format_exc()} if event.get("exc_info") else {}
+            self.lines.append({**event, **exception, "task": self._task})
         return event
 
     def emit(self, record: logging.LogRecord) -> None:

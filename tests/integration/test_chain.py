@@ -1,0 +1,385 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""The chain of tasks, run by Airflow in this process, between a real registry and a real receiver."""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import datetime
+from itertools import count
+
+import pytest
+from airflow.sdk import DAG, task, task_group
+
+from airflow_registry_triggers import RegistryPushSensor, TriggerMatchOperator, WebhookDeliverOperator
+from tests.harness.dag_test import run_dag
+from tests.harness.receiver import Answer
+
+pytestmark = pytest.mark.airflow
+
+_ids = count()
+
+MODES = {
+    "poke": {"mode": "poke"},
+    "reschedule": {"mode": "reschedule"},
+    "deferrable": {"deferrable": True},
+}
+
+
+def new_dag(**options):
+    return DAG(f"chain_{next(_ids)}", schedule=None, start_date=datetime(2026, 1, 1), **options)
+
+
+def sensor(chain, **options):
+    defaults = {"task_id": "push", "repository": chain.repository, "poke_interval": 0.3, "timeout": 1.5}
+    return RegistryPushSensor(**{**defaults, "retries": 0, "soft_fail": True, **options})
+
+
+def whole_chain(chain, match=None, deliver=None, **push):
+    with new_dag() as dag:
+        found = sensor(chain, **push)
+        matched = TriggerMatchOperator(
+            task_id="match",
+            trigger_name="prod",
+            notifications=found.output,
+            **{"tag_regex": "release-v.*", **(match or {})},
+        )
+        WebhookDeliverOperator(
+            task_id="deliver",
+            notifications=matched.output,
+            **{"webhook_conn_id": "webhook_default", "retries": 0, **(deliver or {})},
+        )
+    return dag
+
+
+def seeded(chain, dag):
+    """Push something and let the first run take its baseline; by poking, as dag.test() ends no deferral."""
+    chain.push("v0")
+    push = dag.get_task("push")
+    deferrable, push.deferrable = push.deferrable, False
+    first = run_dag(dag)
+    push.deferrable = deferrable
+    assert first.states["push"] == "skipped"
+    assert chain.bodies() == []
+
+
+def notification(tag="release-v1", **event):
+    return {
+        "push_data": {"digest": "sha256:" + "a" * 64, "pushed_at": "2026-01-01 00:00:00", "tag": tag},
+        "repository": {"repo_full_name": "team/app", "name": "app", "namespace": "team"},
+        **({"event": event} if event else {}),
+    }
+
+
+def test_a_deferred_sensor_goes_on_when_something_is_pushed(chain):
+    with new_dag() as dag:
+        sensor(chain, deferrable=True, timeout=60)
+    seeded(chain, dag)
+    digests = []
+    pusher = threading.Timer(1.5, lambda: digests.append(chain.push("late")))
+    pusher.start()
+    run = run_dag(dag)
+    pusher.join()
+    assert run.states == {"push": "success"}
+    (found,) = run.xcoms["push"]["return_value"]
+    assert [found["push_data"]["digest"]] == digests
+    assert any(
+        "deferral" in str(line["event"]).lower() or "defer" in str(line["event"]).lower()
+        for line in run.lines
+    )
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_push_is_detected_matched_and_delivered(chain, mode):
+    dag = whole_chain(chain, **MODES[mode])
+    seeded(chain, dag)
+    digest = chain.push("release-v1")
+    chain.push("other")
+
+    run = run_dag(dag)
+
+    assert run.states == {"push": "success", "match": "success", "deliver": "success"}
+    (received,) = chain.receiver.received("/hook")
+    assert received.method == "POST"
+    assert received.header("Content-Type") == "application/json"
+    body = received.json()
+    assert list(body) == ["push_data", "repository"]
+    assert list(body["push_data"]) == ["digest", "pushed_at", "tag"]
+    assert list(body["repository"]) == [
+        "date_created", "name", "namespace", "region", "repo_authentication_type",
+        "repo_full_name", "repo_origin_type", "repo_type",
+    ]  # fmt: skip
+    assert (body["push_data"]["tag"], body["push_data"]["digest"]) == ("release-v1", digest)
+    assert body["repository"]["repo_full_name"] == chain.repository
+    statuses = {record["tag"]: record["status_code"] for record in run.access_records("match")}
+    assert statuses == {"release-v1": "triggered", "other": "untriggered"}
+    (sent,) = run.access_records("deliver")
+    assert sent["status_code"] == "200"
+    assert sent["trigger_name"] == "prod"
+    assert sent["trigger_tag"] == "release-v.*"
+    assert sent["trigger_log_id"] == f"{received.header('webhook-id')}/1"
+    assert run.xcoms["deliver"]["access_log.200"] == run.xcoms["deliver"]["return_value"]
+    assert run.xcoms["match"]["access_log.untriggered"][0]["tag"] == "other"
+
+
+def test_the_three_modes_give_the_same_answer(chain):
+    dags = {}
+    for mode, options in MODES.items():
+        with new_dag() as dags[mode]:
+            sensor(chain, **options)
+        seeded(chain, dags[mode])
+    digests = {"a": chain.push("a"), "v0": chain.push("v0")}
+    answers = {mode: run_dag(dag).xcoms["push"]["return_value"] for mode, dag in dags.items()}
+    for found in answers.values():
+        assert {item["push_data"]["tag"]: item["push_data"]["digest"] for item in found} == digests
+        assert {item["push_data"]["tag"]: item["event"]["action"] for item in found} == {
+            "a": "new",
+            "v0": "updated",
+        }
+
+
+def test_what_was_handed_on_is_not_handed_on_again(chain):
+    dag = whole_chain(chain)
+    seeded(chain, dag)
+    chain.push("release-v1")
+    run_dag(dag)
+    assert run_dag(dag).states["push"] == "skipped"
+    chain.push("release-v1")
+    again = run_dag(dag)
+    assert again.access_records("match")[0]["repo_event"] == "updated"
+    ids = [item.header("webhook-id") for item in chain.receiver.received("/hook")]
+    assert len(set(ids)) == len(ids) == 2
+
+
+def test_a_first_run_that_notifies(chain):
+    chain.push("release-v1", "release-v2")
+    run_dag(whole_chain(chain, first_run="notify"))
+    assert {body["push_data"]["tag"] for body in chain.bodies()} == {"release-v1", "release-v2"}
+
+
+def test_without_a_match_everything_downstream_is_skipped(chain):
+    dag = whole_chain(chain)
+    with dag:
+
+        @task(trigger_rule="all_done")
+        def after():
+            return 1
+
+        dag.get_task("deliver") >> after()
+    seeded(chain, dag)
+    chain.push("pre-release-v1")
+    run = run_dag(dag)
+    assert run.states == {"push": "success", "match": "success", "deliver": "skipped", "after": "skipped"}
+    assert run.xcoms["match"]["return_value"] == []
+    assert chain.receiver.received() == []
+    (record,) = run.access_records()
+    assert record["status_code"] == "untriggered"
+    assert "whole tag" in record["reason"]
+
+
+def test_one_task_instance_for_each_delivery(chain):
+    with new_dag() as dag:
+        found = sensor(chain, first_run="notify")
+        matched = TriggerMatchOperator(task_id="match", notifications=found.output)
+        WebhookDeliverOperator.partial(
+            task_id="deliver", webhook_conn_id="webhook_default", retries=0
+        ).expand(notifications=matched.output)
+    chain.push("a", "b")
+    run = run_dag(dag)
+    assert run.states["deliver[0]"] == run.states["deliver[1]"] == "success"
+    assert {body["push_data"]["tag"] for body in chain.bodies()} == {"a", "b"}
+
+
+def test_mapped_matches_give_lists_that_are_flattened(chain):
+    with new_dag() as dag:
+        matched = TriggerMatchOperator.partial(task_id="match", tags=["a"]).expand(
+            notifications=[notification("a"), notification("b")]
+        )
+        WebhookDeliverOperator(
+            task_id="deliver", notifications=matched.output, webhook_conn_id="webhook_default", retries=0
+        )
+    run = run_dag(dag)
+    assert run.states == {"match[0]": "success", "match[1]": "success", "deliver": "success"}
+    assert [body["push_data"]["tag"] for body in chain.bodies()] == ["a"]
+
+
+def test_in_a_mapped_task_group_only_the_instance_is_skipped(chain):
+    with new_dag() as dag:
+
+        @task_group
+        def each(item):
+            matched = TriggerMatchOperator(task_id="match", tags=["a"], notifications=item)
+            WebhookDeliverOperator(
+                task_id="deliver", notifications=matched.output, webhook_conn_id="webhook_default", retries=0
+            )
+
+        each.expand(item=[notification("a"), notification("b")])
+    run = run_dag(dag)
+    assert run.states == {
+        "each.match[0]": "success",
+        "each.deliver[0]": "success",
+        "each.match[1]": "skipped",
+        "each.deliver[1]": "skipped",
+    }
+    assert [body["push_data"]["tag"] for body in chain.bodies()] == ["a"]
+
+
+def test_a_run_with_a_notification_in_its_conf_is_a_test_of_the_trigger(chain):
+    dag = whole_chain(chain)
+    seeded(chain, dag)
+    run = run_dag(dag, conf={"notification": notification()})
+    assert run.states == {"push": "success", "match": "success", "deliver": "success"}
+    assert chain.bodies() == [
+        {"push_data": notification()["push_data"],
+         "repository": {"name": "app", "namespace": "team", "repo_full_name": "team/app"}}
+    ]  # fmt: skip
+    chain.push("release-v2")
+    assert run_dag(dag).states["deliver"] == "success", "the watermark must not have moved"
+
+
+def test_a_conf_may_hold_a_list_and_fails_for_what_is_none(chain):
+    run = run_dag(whole_chain(chain), conf={"notification": [notification(), {"bad": "x" * 500}, "text"]})
+    assert run.states["match"] == "failed"
+    (error,) = [line["exception"] for line in run.log("match") if "exception" in line]
+    assert "'push_data' is missing" in error
+    assert "x" * 150 in error
+    assert "x" * 200 not in error
+    # The others went on.
+    assert run.states["deliver"] == "success"
+    assert [body["push_data"]["tag"] for body in chain.bodies()] == ["release-v1"]
+
+
+def test_after_another_failure_nothing_is_sent(chain):
+    with new_dag() as dag:
+
+        @task(retries=0)
+        def approve():
+            raise ValueError("no")
+
+        deliver = WebhookDeliverOperator(
+            task_id="deliver", notifications=[notification()], webhook_conn_id="webhook_default", retries=0
+        )
+        approve() >> deliver
+    run = run_dag(dag)
+    assert run.states == {"approve": "failed", "deliver": "failed"}
+    assert chain.receiver.received() == []
+
+
+def test_no_notification_at_all_is_a_skip(chain):
+    with new_dag() as dag:
+        TriggerMatchOperator(task_id="match")
+        WebhookDeliverOperator(task_id="deliver", notifications=[], webhook_conn_id="webhook_default")
+    assert run_dag(dag).states == {"match": "success", "deliver": "skipped"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (Answer(500), "500"),
+        (Answer(404), "404"),
+        (Answer(301, headers={"Location": "/elsewhere"}), "301"),
+        (Answer(close=True), "connection_reset"),
+        (Answer(reset=True), "connection_reset"),
+    ],
+)
+def test_a_receiver_that_does_not_take_it(chain, answer, status):
+    chain.receiver.script("/hook", answer, Answer(200))
+    with new_dag() as dag:
+        WebhookDeliverOperator(
+            task_id="deliver",
+            notifications=[notification("a", id="1" * 32), notification("b", id="2" * 32)],
+            webhook_conn_id="webhook_default",
+            retries=0,
+        )
+    run = run_dag(dag)
+    assert run.states == {"deliver": "failed"}
+    assert {record["status_code"] for record in run.access_records()} == {status, "200"}
+    assert len(chain.receiver.received("/hook")) == 2
+    assert chain.receiver.received("/elsewhere") == []
+    assert run.xcoms["deliver"][f"access_log.{status}"]
+
+
+def test_a_retry_sends_only_what_is_not_settled_and_keeps_the_ids(chain):
+    chain.receiver.script("/hook", Answer(503), Answer(404), Answer(200))
+    with new_dag() as dag:
+        WebhookDeliverOperator(
+            task_id="deliver",
+            notifications=[notification(tag, id=tag * 32) for tag in "abc"],
+            webhook_conn_id="webhook_default",
+            retries=2,
+            retry_policy=None,
+            retry_delay=0.2,
+        )
+    run = run_dag(dag)
+    ids = [item.header("webhook-id") for item in chain.receiver.received("/hook")]
+    assert len(ids) == 4
+    assert len(set(ids)) == 3
+    assert run.states == {"deliver": "failed"}, "one was refused for good"
+    records = {record["tag"]: record for record in run.xcoms["deliver"]["access_log.200"]}
+    assert len(records) == 2
+    assert len(run.xcoms["deliver"]["access_log.404"]) == 1
+    retried = next(record for record in records.values() if record["try_number"] == 2)
+    assert [attempt["status_code"] for attempt in retried["attempts"]] == ["503"]
+
+
+def test_a_url_that_is_refused_is_a_record_and_nothing_is_sent(chain, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_VAR_HOOK", "https://127.0.0.1:8443/x?key=planted")
+    with new_dag() as dag:
+        WebhookDeliverOperator(
+            task_id="deliver", notifications=[notification()], url="{{ var.value.hook }}", retries=3
+        )
+    run = run_dag(dag)
+    assert run.states == {"deliver": "failed"}
+    (record,) = run.access_records()
+    assert record["status_code"] == "blocked"
+    assert "443" in record["reason"]
+    assert "planted" not in json.dumps(run.xcoms)
+    assert "planted" not in repr(run.lines)
+
+
+def test_a_templated_rule_is_checked_when_it_is_rendered(chain, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_VAR_RULE", "(?=x)")
+    with new_dag() as dag:
+        TriggerMatchOperator(
+            task_id="match", tag_regex="{{ var.value.rule }}", notifications=[notification()], retries=3
+        )
+    run = run_dag(dag)
+    assert run.states == {"match": "failed"}
+    assert "look-around" in repr(run.lines)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: TriggerMatchOperator(task_id="t", tags=["a"], tag_regex="b"), "not both"),
+        (lambda: TriggerMatchOperator(task_id="t", tags=list("abcdefghijk")), "at most 10"),
+        (lambda: TriggerMatchOperator.partial(task_id="t", tag_regex="["), "missing ]"),
+        (lambda: RegistryPushSensor(task_id="t", repository="Team/App"), "no repository name"),
+        (lambda: RegistryPushSensor(task_id="t", repository="a/b", tag_regex="(?=x)"), "look-around"),
+        (lambda: RegistryPushSensor(task_id="t", repository="a/b", first_run="all"), "first_run"),
+        (lambda: RegistryPushSensor.partial(task_id="t", repository="a b"), "no repository name"),
+        (lambda: WebhookDeliverOperator(task_id="t", notifications=[]), "nowhere to send"),
+        (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="https://h:8443/"), "443"),
+        (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h:22/"), "22"),
+        (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="ftp://h/"), "ftp"),
+        (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="h/x"), "scheme"),
+        (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h:0/"), "0"),
+        (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h:70000/"), "70000"),
+        (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h/", timeout=90), "1 to 60"),
+        (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h/", success_statuses=[700]), "700"),
+        (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h/", headers={"Host": "x"}), "Host"),
+        (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h/", body="{{ x"), "body"),
+        (lambda: WebhookDeliverOperator.partial(task_id="t", url="http://h:22/"), "22"),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:.*was never mapped")
+def test_what_is_literal_is_checked_when_the_dag_is_parsed(make, words):
+    with pytest.raises(ValueError) as error:
+        make()
+    assert words in str(error.value)
+
+
+def test_a_literal_query_is_a_warning():
+    with pytest.warns(UserWarning, match="secret_query"):
+        WebhookDeliverOperator(task_id="t", notifications=[], url="https://hooks.example.com/x?key=1")
