@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from airflow_registry_triggers import __version__
@@ -77,14 +78,25 @@ def _reserved(name: str) -> ValueError:
     return ValueError(f"header {name!r}: may not be set, the sender sets it or leaves it out; remove it")
 
 
-def _check_header(name: object, value: object) -> None:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ValueError(f"header {str(name)[:80]!a}: no valid name; letters, digits and hyphens are")
+def _bad_name(name: object) -> ValueError:
+    return ValueError(f"header {str(name)[:80]!a}: no valid name; letters, digits and hyphens are")
+
+
+@lru_cache(maxsize=256)
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise _bad_name(name)
     if name.lower() in FRAMING:
         raise _reserved(name)
+
+
+def _check_header(name: object, value: object) -> None:
+    if not isinstance(name, str):
+        raise _bad_name(name)
+    _check_name(name)
     if not isinstance(value, str):
         raise ValueError(f"header {name!r}: its value must be text, not {type(value).__name__}")
-    if not _VALUE.fullmatch(value):
+    if not (value.isascii() and value.isprintable()) and not _VALUE.fullmatch(value):
         raise ValueError(
             f"header {name!r}: its value has characters that may not be sent (CR, LF, NUL, other control "
             "characters or characters outside ASCII); remove or percent-encode them"

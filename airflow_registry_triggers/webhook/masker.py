@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import html
 import json
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,13 +25,24 @@ MIN_SECRET = 4
 """Characters a secret must have to be looked for: a shorter one would mask half of every line."""
 
 _PREFIX = "whsec_"
-_BACKSLASHED = {'"': '"', "\\": "\\", "/": "/", "\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}
+_BACKSLASHED = {'"': '"', "\\": "\\", "/": "/", "n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
+_LETTERS = {char: letter for letter, char in _BACKSLASHED.items()}
+_JSON_ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([\"\\/nrtbf]))")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#0?39;"}
 
 
 class _Compiled(NamedTuple):
-    pattern: re.Pattern[str] | None
+    """
+    Secrets made ready.
+
+    :param forms: each as it is, and decoded or encoded as base64
+    :param spellings: the forms as they are, percent-encoded and JSON-escaped throughout
+    :param pattern: finds a form of which any character is escaped or not
+    """
+
+    forms: tuple[str, ...]
     spellings: tuple[str, ...]
+    pattern: re.Pattern[str]
 
 
 class Masker:
@@ -66,8 +78,8 @@ class Masker:
 
         :param text: the text
         """
-        pattern, _ = self._compiled
-        return pattern is not None and pattern.search(text) is not None
+        forms = self._compiled.forms
+        return any(form in reading for reading in _readings(text) for form in forms)
 
     def mask(self, text: str, *, is_cut: bool = False) -> str:
         """
@@ -76,11 +88,33 @@ class Masker:
         :param text: the text
         :param is_cut: whether it may end within a secret; what begins one at its end is masked too
         """
-        pattern, spellings = self._compiled
-        if pattern is None:
-            return text
-        masked = pattern.sub(MASK, text)
-        return _without_beginning(masked, spellings) if is_cut else masked
+        masked = text
+        # The pattern costs a hundred times what the look for it does.
+        if self.finds(text):
+            masked = self._compiled.pattern.sub(MASK, text)
+            if masked == text:
+                return MASK  # escaped in a way the pattern does not know
+        return _without_beginning(masked, self._compiled.spellings) if is_cut else masked
+
+
+def _readings(text: str) -> Iterator[str]:
+    """Give the text, and what a reader of its escapes would see."""
+    yield text
+    plain = html.unescape(text) if "&" in text else text
+    if "\\" in plain:
+        halves = _JSON_ESCAPE.sub(_unescape, plain)
+        # \\ud83d\\ude00 is one character.
+        plain = halves.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    for reading in (plain, plain.replace("+", " ")) if "+" in plain else (plain,):
+        yield reading
+        if "%" in reading:
+            yield unquote(reading)
+            yield unquote(reading, encoding="latin-1")
+
+
+def _unescape(match: re.Match[str]) -> str:
+    code = match[1] or match[2]
+    return chr(int(code, 16)) if code else _BACKSLASHED[match[3]]
 
 
 def _without_beginning(text: str, spellings: Iterable[str]) -> str:
@@ -93,15 +127,21 @@ def _without_beginning(text: str, spellings: Iterable[str]) -> str:
 
 @lru_cache(maxsize=256)
 def _compiled(secrets: frozenset[str]) -> _Compiled:
+    forms: list[str] = []
     patterns: list[str] = []
-    spellings: list[str] = []
     # The longest first: a secret may contain another.
     for secret in sorted(secrets, key=lambda item: (-len(item), item)):
-        for form in _text_forms(secret):
-            patterns.append("".join(map(_char_pattern, form)))
-            spellings += dict.fromkeys((form, quote(form, safe="", errors="replace"), json.dumps(form)[1:-1]))
-        patterns += ["".join(map(_byte_pattern, decoded)) for decoded in _decoded(secret)]
-    return _Compiled(re.compile("|".join(patterns)) if patterns else None, tuple(spellings))
+        text_forms = list(dict.fromkeys(_text_forms(secret)))
+        byte_forms = _decoded(secret)
+        forms += [*text_forms, *(form.decode("latin-1") for form in byte_forms)]
+        patterns += ["".join(map(_char_pattern, form)) for form in text_forms]
+        patterns += ["".join(map(_byte_pattern, form)) for form in byte_forms]
+    spellings = [
+        spelling
+        for form in forms
+        for spelling in (form, quote(form, "", errors="replace"), json.dumps(form)[1:-1])
+    ]
+    return _Compiled(tuple(forms), tuple(dict.fromkeys(spellings)), re.compile("|".join(patterns) or "(?!)"))
 
 
 def _text_forms(secret: str) -> Iterator[str]:
@@ -132,8 +172,8 @@ def _char_pattern(char: str) -> str:
         "".join(f"%(?i:{byte:02x})" for byte in raw),
         "".join(rf"\\+u(?i:{units[at : at + 4]})" for at in range(0, len(units), 4)),
     ]
-    if char in _BACKSLASHED:
-        spellings.append(rf"\\+{re.escape(_BACKSLASHED[char])}")
+    if char in _LETTERS:
+        spellings.append(rf"\\+{re.escape(_LETTERS[char])}")
     if char in _ENTITIES:
         spellings.append(_ENTITIES[char])
     if char == " ":

@@ -125,7 +125,7 @@ def mask_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _masked_header(name: str, value: str) -> str:
-    if _SECRET_HEADER.fullmatch(name):
+    if _is_secret_header(name):
         return MASK if value else value
     if name.lower() not in _URL_HEADERS:
         return value
@@ -141,11 +141,16 @@ def secret_header_values(headers: Mapping[str, str]) -> tuple[str, ...]:
     """
     found: list[str] = []
     for name, value in headers.items():
-        if isinstance(value, str) and _SECRET_HEADER.fullmatch(str(name)):
+        if isinstance(value, str) and _is_secret_header(str(name)):
             scheme, _, credentials = value.strip().partition(" ")
             found += [value, credentials.strip()]
             found += _basic_secrets(credentials.strip()) if scheme.lower() == "basic" else []
     return _distinct(found)
+
+
+@lru_cache(maxsize=256)
+def _is_secret_header(name: str) -> bool:
+    return _SECRET_HEADER.fullmatch(name) is not None
 
 
 def _basic_secrets(credentials: str) -> list[str]:

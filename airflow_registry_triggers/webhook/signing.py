@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 from typing import TYPE_CHECKING
 
@@ -68,7 +67,7 @@ def sign(secret: str, webhook_id: str, timestamp: int, body: bytes) -> str:
     if not isinstance(timestamp, int) or isinstance(timestamp, bool):
         raise ValueError(f"webhook-timestamp {timestamp!a}: expected whole seconds since the epoch")
     signed = b".".join((webhook_id.encode(), str(timestamp).encode(), body))
-    return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    return "v1," + base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
 
 
 def sign_all(secrets: Sequence[str], webhook_id: str, timestamp: int, body: bytes) -> str:
