@@ -8,11 +8,12 @@ import codecs
 import re
 from typing import TYPE_CHECKING
 
-from airflow_registry_triggers.webhook.masking import Masker, escape_text, mask_headers
+from airflow_registry_triggers.webhook.masking import escape_text, mask_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from airflow_registry_triggers.webhook.masker import Masker
     from airflow_registry_triggers.webhook.transport import Answer
 
 __all__ = ["MAX_RECORDED", "recorded_body", "recorded_headers"]
@@ -25,7 +26,6 @@ MAX_HEADER = 1024
 
 # Masking a text costs more than reading it; four times what is kept is enough but for a body of secrets.
 _LOOKED_AT = 4 * MAX_RECORDED
-_NOTHING = Masker()
 _CHARSET = re.compile(r";\s*charset\s*=\s*\"?([A-Za-z0-9_-]{1,40})", re.IGNORECASE)
 _CHARSETS = frozenset({"ascii", "cp1252", "iso8859-1", "utf-8"})
 
@@ -41,10 +41,18 @@ def recorded_headers(headers: Iterable[tuple[str, str]], masker: Masker) -> dict
     for name, value in list(headers)[:MAX_HEADERS]:
         joined[name] = f"{joined[name]}, {value}" if name in joined else value
     masked = mask_headers(joined)
-    # Headers are many and short, and secrets in them few: one look at all of them is enough mostly.
-    if not masker.finds("\n".join((*masked, *masked.values()))):
-        masker = _NOTHING
+    if not _needs_care(masked, masker):
+        return masked
     return {_line(name, masker): _line(value, masker) for name, value in masked.items()}
+
+
+def _needs_care(headers: Mapping[str, str], masker: Masker) -> bool:
+    # Headers are many and plain: one look at all of them is enough mostly.
+    texts = (*headers, *headers.values())
+    joined = " ".join(texts)
+    return (
+        max(map(len, texts), default=0) > MAX_HEADER or escape_text(joined) != joined or masker.finds(joined)
+    )
 
 
 def _line(text: str, masker: Masker) -> str:

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_registry_triggers.webhook.faults import NETWORK_ERRORS, Fault, judge_fault
 from airflow_registry_triggers.webhook.headers import check_headers, check_sendable, request_headers
@@ -145,7 +145,7 @@ def _fault(error: BaseException, timeout: float, exchange: Exchange) -> Fault:
         return judge_fault(exchange.guard.refused)
     if type(error) is not TimeoutError:  # ours; a LookUpTimeout says more
         return judge_fault(error)
-    where = "the request was sent" if exchange.is_connected else "no connection yet"
+    where = "the request was sent" if exchange.was_sent else "no connection yet"
     return Fault("timeout", Outcome.RETRY, f"no answer within {timeout:g} s ({where})")
 
 
@@ -154,31 +154,36 @@ class _Record:
 
     def __init__(self, masker: Masker, headers: Mapping[str, str]) -> None:
         self._masker = masker
-        self._headers = recorded_headers(headers.items(), masker)
+        self._headers = headers
         self._began = time.monotonic()
-        self._time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self._time = datetime.now(UTC)
 
     def failed(self, fault: Fault, *, ambiguous: bool) -> Attempt:
         """Give the attempt of which no status came."""
-        return Attempt(
-            status_code=fault.status_code,
-            outcome=fault.outcome,
-            ambiguous=ambiguous,
-            reason=escape_text(self._masker.mask(fault.reason)),
-            request_time=self._time,
-            duration_ms=round((time.monotonic() - self._began) * 1000),
-            request_headers=self._headers,
-        )
+        return self._attempt(fault, ambiguous=ambiguous)
 
     def answered(self, answer: Answer, successes: tuple[int, ...]) -> Attempt:
         """Give the attempt that was answered."""
         fault = _judged(answer.status, successes)
         is_status = fault.status_code != "protocol_error"
-        return replace(
-            self.failed(fault, ambiguous=not is_status),
+        return self._attempt(
+            fault,
+            ambiguous=not is_status,
             response_headers=recorded_headers(answer.headers, self._masker),
             response_body=recorded_body(answer, self._masker),
             retry_after=_retry_after(answer) if is_status else None,
+        )
+
+    def _attempt(self, fault: Fault, **values: Any) -> Attempt:
+        took = time.monotonic() - self._began
+        return Attempt(
+            status_code=fault.status_code,
+            outcome=fault.outcome,
+            reason=escape_text(self._masker.mask(fault.reason)),
+            request_time=self._time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            duration_ms=round(took * 1000),
+            request_headers=recorded_headers(self._headers.items(), self._masker),
+            **values,
         )
 
 

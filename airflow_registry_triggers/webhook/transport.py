@@ -5,19 +5,23 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from airflow_registry_triggers.webhook.network import GuardedResolver, LookUp, Networks, SocketGuard, look_up
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
-    from aiohttp.abc import AbstractResolver
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
 
@@ -28,6 +32,7 @@ __all__ = ["MAX_READ", "Answer", "Exchange"]
 MAX_READ = 64 * 1024
 """Bytes of an answer's body that are read."""
 
+_END_OF_HEAD = b"\r\n\r\n"
 BROKEN = "the body broke off"
 
 
@@ -79,12 +84,10 @@ class Exchange:
         self._endpoint = endpoint
         self._deadline = deadline
         self._ssl = ssl_context
-        self._resolver = GuardedResolver(allowed_networks, lookup=lookup)
+        self.resolver = GuardedResolver(allowed_networks, lookup=lookup)
         self.guard = SocketGuard(allowed_networks)
-        self.is_connected = False
-        """Whether there is a connection, TLS and all."""
         self.was_sent = False
-        """Whether bytes of the request may have gone out."""
+        """Whether there was a connection, and bytes of the request may have gone out."""
 
     async def post(self, target: str, content: bytes, headers: Mapping[str, str]) -> Answer:
         """
@@ -94,7 +97,8 @@ class Exchange:
         :param content: the body
         :param headers: all headers but Content-Length
         """
-        async with self._session() as session:
+        _current.set(self)
+        async with _session() as session:
             async with asyncio.timeout_at(self._deadline):
                 response = await session.request(
                     "POST",
@@ -103,7 +107,7 @@ class Exchange:
                     headers=headers,
                     skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
                     allow_redirects=False,
-                    trace_request_ctx=self,
+                    ssl=self._ssl or True,
                     server_hostname=self._endpoint.host if self._ssl else None,
                 )
             try:
@@ -139,36 +143,70 @@ class Exchange:
             encoded=True,
         )
 
-    def _session(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
-            resolver=cast("AbstractResolver", self._resolver),
-            socket_factory=self.guard,
-            use_dns_cache=False,
-            force_close=True,
-            ssl=self._ssl or True,
-        )
-        return aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),  # one deadline, ours
-            auto_decompress=False,
-            trust_env=False,
-            trace_configs=[_TRACE],
-            response_class=_StatusFirstResponse,
-        )
+
+# What aiohttp calls back does not know for which exchange; tasks that it starts inherit this.
+_current: ContextVar[Exchange] = ContextVar("exchange")
 
 
-async def _on_connected(_session: object, context: Any, _params: object) -> None:
-    context.trace_request_ctx.is_connected = True
+class _Resolver(AbstractResolver):
+    """The look-up of the current exchange."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        return await _current.get().resolver.resolve(host, port, family)
+
+    async def close(self) -> None:
+        pass
 
 
-async def _on_sent(_session: object, context: Any, _params: object) -> None:
-    context.trace_request_ctx.was_sent = True
+def _guarded_socket(addr_info: aiohttp.AddrInfoType) -> socket.socket:
+    return _current.get().guard(addr_info)
 
 
-_TRACE = aiohttp.TraceConfig()
-_TRACE.on_connection_create_end.append(_on_connected)
-_TRACE.on_request_headers_sent.append(_on_sent)
+@dataclass(slots=True)
+class _Shared:
+    session: aiohttp.ClientSession
+    users: int = 0
+
+
+# Making a session costs as much as the signature, the checks and the records of an attempt together.
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def _session() -> AsyncIterator[aiohttp.ClientSession]:
+    """Give the session of all exchanges that are under way on this loop. It holds no connection."""
+    loop = asyncio.get_running_loop()
+    shared = _shared.get(loop)
+    if shared is None:
+        shared = _shared[loop] = _Shared(_new_session())
+    shared.users += 1
+    try:
+        yield shared.session
+    finally:
+        shared.users -= 1
+        if not shared.users:
+            del _shared[loop]
+            await shared.session.close()
+
+
+def _new_session() -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(
+        resolver=_Resolver(),
+        socket_factory=_guarded_socket,
+        use_dns_cache=False,
+        force_close=True,
+        limit=0,
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),  # one deadline, ours
+        auto_decompress=False,
+        trust_env=False,
+        response_class=_StatusFirstResponse,
+    )
 
 
 def _decoded(pair: tuple[bytes, bytes]) -> tuple[str, str]:
@@ -184,17 +222,18 @@ class _StatusFirstResponse(aiohttp.ClientResponse):
     """
     An answer whose status stands whatever follows it.
 
-    aiohttp's parser drops the status where the same read brings a broken body, so it is given the first
-    bytes line by line; and it leaves the body open for ever, so that is ended here.
+    aiohttp's parser drops the status where the same read brings a broken body, so it is given head and body
+    one after the other; and it leaves the body open for ever, so that is ended here.
     """
 
     is_broken = False
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        _current.get().was_sent = True
         transport, protocol = connection.transport, connection.protocol
         if transport is None or protocol is None:
             return await super().start(connection)
-        feed = _LineByLine(transport, protocol, self._end_body)
+        feed = _HeadFirst(transport, protocol, self._end_body)
         transport.set_protocol(feed)
         started = await super().start(connection)
         if feed.is_broken:
@@ -207,7 +246,7 @@ class _StatusFirstResponse(aiohttp.ClientResponse):
             self.content.feed_eof()
 
 
-class _LineByLine(asyncio.Protocol):
+class _HeadFirst(asyncio.Protocol):
     def __init__(
         self, transport: asyncio.Transport, inner: ResponseHandler, on_broken: Callable[[], None]
     ) -> None:
@@ -222,9 +261,9 @@ class _LineByLine(asyncio.Protocol):
         self.resume_writing = inner.resume_writing  # type: ignore[method-assign]
 
     def data_received(self, data: bytes) -> None:
-        lines, rest = data[: self._left], data[self._left :]
-        self._left -= len(lines)
-        for part in (*lines.splitlines(keepends=True), rest):
+        first, rest = data[: self._left], data[self._left :]
+        self._left -= len(first)
+        for part in (*_split_heads(first), rest):
             if part and not self.is_broken:
                 self._inner.data_received(part)
                 self._check()
@@ -233,3 +272,11 @@ class _LineByLine(asyncio.Protocol):
         if self._inner.exception() is not None:
             self.is_broken = True
             self._on_broken()
+
+
+def _split_heads(data: bytes) -> Iterator[bytes]:
+    while (end := data.find(_END_OF_HEAD)) >= 0:
+        yield data[: end + len(_END_OF_HEAD)]
+        data = data[end + len(_END_OF_HEAD) :]
+    # The end of a head may come in two reads, or be two line feeds.
+    yield from data.splitlines(keepends=True)
