@@ -7,6 +7,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import pwd
 import random
 import shutil
 import signal
@@ -14,13 +15,13 @@ import socket
 import subprocess
 import time
 import weakref
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeVar
 
 import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
 __all__ = ["Process", "ProcessFailed", "find_program", "free_port", "tail", "wait_until"]
 
@@ -65,11 +66,13 @@ def find_program(name: str, variable: str, places: Sequence[Path] = ()) -> str:
     Find a program.
 
     :param name: its usual name
-    :param variable: environment variable that names another one
-    :param places: folders to look in beside PATH
+    :param variable: environment variable that names another one, or the folder it is in
+    :param places: folders to look in after PATH
     :raises FileNotFoundError: it is nowhere; the text says what to do
     """
     wanted = os.environ.get(variable) or name
+    if Path(wanted).is_dir():
+        wanted = str(Path(wanted) / name)
     found = shutil.which(wanted) or next((str(p / name) for p in places if (p / name).exists()), None)
     if found is None:
         raise FileNotFoundError(f"{wanted} was not found: run .ci/setup all, or set {variable} to its path")
@@ -133,6 +136,8 @@ class Process:
     :param log: file its output is added to
     :param env: its whole environment, default that of this process
     :param cwd: folder it runs in
+    :param user: name of the user it runs as, default that of this process
+    :param stop_signal: what asks it to end
     """
 
     def __init__(
@@ -143,12 +148,16 @@ class Process:
         *,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        user: str | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
     ) -> None:
         self.name = name
         self.command = list(command)
         self.log = log
         self._env = env
         self._cwd = cwd
+        self._user = user
+        self._stop_signal = stop_signal
         self._popen: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Process:
@@ -192,6 +201,9 @@ class Process:
             stderr=subprocess.STDOUT,
             env=None if self._env is None else dict(self._env),
             cwd=self._cwd,
+            user=self._user,
+            group=self._user and pwd.getpwnam(self._user).pw_gid,
+            extra_groups=[] if self._user else None,
             start_new_session=True,
         )
 
@@ -200,14 +212,14 @@ class Process:
         return [] if self._popen is None else _session_members(self._popen.pid)
 
     def terminate(self) -> None:
-        """Ask its process group to end (SIGTERM), and do not wait."""
+        """Ask its process group to end, and do not wait."""
         # Where it ended by itself, others of its session may still live; kill() finds them.
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGTERM)
+            os.killpg(self.pid, self._stop_signal)
 
     def stop(self, timeout: float = 10.0) -> None:
         """
-        End it and all of its session: SIGTERM to the group, then SIGKILL.
+        End it and all of its session: the group is asked to, then killed (SIGKILL).
 
         :param timeout: seconds between the two
         """

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
+import psycopg2
 import pytest
+import redis
 import trustme
 
 from tests.harness import images, processes
@@ -26,8 +28,10 @@ from tests.harness.airflow_process import COMPONENTS, Airflow
 from tests.harness.airflow_rest import AirflowRest, RestError
 from tests.harness.dag_test import run_dag
 from tests.harness.docker_registry import DockerRegistry
+from tests.harness.postgres import Postgres
 from tests.harness.processes import Process, ProcessFailed, find_program, free_port, wait_until
 from tests.harness.receiver import Answer, Receiver
+from tests.harness.redis import CELERY_COMPONENTS, Redis, celery_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -402,3 +406,68 @@ class TestAirflow:
         assert airflow.home.run("version").strip().startswith("3.")
         with pytest.raises(RuntimeError, match="exit code"):
             airflow.home.run("dags", "details", "no_such_dag")
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with Postgres() as running:
+        yield running
+
+
+def query(postgres: Postgres, statement: str) -> list[tuple[Any, ...]]:
+    with psycopg2.connect(postgres.url.replace("+psycopg2", "")) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+@pytest.mark.chaos
+class TestChaosPieces:
+    def test_postgres_keeps_what_is_in_it_and_drops_clients(self, postgres: Postgres) -> None:
+        query(postgres, "CREATE TABLE kept (value int)")
+        query(postgres, "INSERT INTO kept VALUES (7)")
+        client = psycopg2.connect(postgres.url.replace("+psycopg2", ""))
+        postgres.stop()
+        with pytest.raises(psycopg2.OperationalError):
+            query(postgres, "SELECT 1")
+        postgres.start()
+        assert query(postgres, "SELECT value FROM kept") == [(7,)]
+        with pytest.raises(psycopg2.OperationalError):
+            client.cursor().execute("SELECT 1")
+
+    def test_postgres_wants_its_password_and_leaves_nothing(self) -> None:
+        with Postgres() as postgres:
+            folder = postgres.folder
+            with pytest.raises(psycopg2.OperationalError, match="password"):
+                psycopg2.connect(f"postgresql://airflow:wrong@127.0.0.1:{postgres.port}/airflow")
+        assert not folder.exists()
+        assert not [
+            p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or [])
+        ]
+
+    def test_redis_answers(self, tmp_path: Path) -> None:
+        with Redis(tmp_path) as server:
+            assert redis.Redis.from_url(server.url).ping()
+        with pytest.raises(redis.ConnectionError):
+            redis.Redis.from_url(server.url).ping()
+
+    def test_airflow_on_celery_survives_killed_components(self, postgres: Postgres, tmp_path: Path) -> None:
+        with Redis(tmp_path) as broker:
+            home = AirflowHome(
+                tmp_path / "airflow",
+                database=postgres.url,
+                executor="CeleryExecutor",
+                connections={"some_thing": {"conn_type": "http", "host": "h.example"}},
+                settings=celery_settings(broker, postgres, concurrency=2),
+            )
+            home.write_dag("harness_dag.py", HARNESS_DAG)
+            with Airflow(home, CELERY_COMPONENTS) as airflow:
+                airflow.rest.wait_for_dag("harness")
+                airflow.rest.unpause("harness")
+                first = airflow.rest.trigger("harness")
+                assert airflow.rest.wait_for_run("harness", first) == "success"
+                for name in ("scheduler", "celery worker", "triggerer"):
+                    airflow.processes[name].kill()
+                    assert not airflow.processes[name].members()
+                    airflow.processes[name].start()
+                second = airflow.rest.trigger("harness")
+                assert airflow.rest.wait_for_run("harness", second) == "success"
