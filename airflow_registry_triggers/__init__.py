@@ -8,30 +8,39 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow_registry_triggers.assets import repository_asset
     from airflow_registry_triggers.notification import Notification
+    from airflow_registry_triggers.operators.retry_policy import WebhookRetryPolicy
     from airflow_registry_triggers.operators.trigger_match import TriggerMatchOperator
     from airflow_registry_triggers.operators.webhook_deliver import WebhookDeliverOperator
     from airflow_registry_triggers.sensors.registry_push import RegistryPushSensor
     from airflow_registry_triggers.tag_rule import TagRule
+    from airflow_registry_triggers.triggers.registry_push import RegistryPushTrigger
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Notification",
     "RegistryPushSensor",
+    "RegistryPushTrigger",
     "TagRule",
     "TriggerMatchOperator",
     "WebhookDeliverOperator",
+    "WebhookRetryPolicy",
     "__version__",
+    "repository_asset",
 ]
 
 # Loaded when asked for: a Dag file pays for the names it uses.
 _MODULES = {
     "Notification": "notification",
     "RegistryPushSensor": "sensors.registry_push",
+    "RegistryPushTrigger": "triggers.registry_push",
     "TagRule": "tag_rule",
     "TriggerMatchOperator": "operators.trigger_match",
     "WebhookDeliverOperator": "operators.webhook_deliver",
+    "WebhookRetryPolicy": "operators.retry_policy",
+    "repository_asset": "assets",
 }
 
 

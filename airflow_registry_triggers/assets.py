@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Asset
 
-__all__ = ["asset_uri", "create_asset", "normalize_uri", "openlineage_dataset", "repository_asset"]
+__all__ = ["asset_uri", "convert_asset_to_openlineage", "create_asset", "repository_asset", "sanitize_uri"]
 
 SCHEME = "oci"
 GROUP = "registry"
@@ -86,7 +86,7 @@ def asset_uri(
     return f"{SCHEME}://{reference.host or registry_conn_id}/{reference.name}{query}"
 
 
-def normalize_uri(uri: SplitResult) -> SplitResult:
+def sanitize_uri(uri: SplitResult) -> SplitResult:
     """
     Bring an ``oci://`` URI into its one form; Airflow's handler for the scheme.
 
@@ -115,7 +115,7 @@ def create_asset(*, repository: str, registry_conn_id: str = "registry_default",
     return repository_asset(repository, registry_conn_id, **rule)
 
 
-def openlineage_dataset(asset: Asset, lineage_context: Any) -> Any:
+def convert_asset_to_openlineage(asset: Asset, lineage_context: Any) -> Any:
     """
     Name the repository for OpenLineage: namespace ``oci://<host>``, name the repository.
 

@@ -78,6 +78,14 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules("operators.trigger_match", "operators.webhook_deliver")],
         "hooks": [_modules("hooks.registry", "hooks.webhook")],
         "triggers": [_modules("triggers.registry_push")],
+        "asset-uris": [
+            {
+                "schemes": ["oci"],
+                "handler": f"{PACKAGE}.assets.sanitize_uri",
+                "factory": f"{PACKAGE}.assets.create_asset",
+                "to_openlineage_converter": f"{PACKAGE}.assets.convert_asset_to_openlineage",
+            }
+        ],
         "connection-types": [
             {
                 "connection-type": "oci_registry",

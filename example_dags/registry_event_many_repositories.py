@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""One Dag on several repositories."""
+
+from __future__ import annotations
+
+# [START many_repositories]
+from airflow.sdk import DAG
+
+from airflow_registry_triggers import TriggerMatchOperator, WebhookDeliverOperator, repository_asset
+
+with DAG(
+    "registry_event_many_repositories",
+    schedule=repository_asset("team/app") | repository_asset("team/worker"),
+):
+    match = TriggerMatchOperator(task_id="match", trigger_name="any-release", tag_regex=r"release-v.*")
+    WebhookDeliverOperator(task_id="deliver", notifications=match.output, webhook_conn_id="webhook_default")
+# [END many_repositories]
