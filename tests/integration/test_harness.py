@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -340,19 +341,33 @@ HARNESS_DAG = """
 """
 
 
-@pytest.fixture(scope="module", params=["standalone", "components"])
-def airflow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
-    home = AirflowHome(
-        tmp_path_factory.mktemp("airflow"),
-        connections={"some_thing": {"conn_type": "http", "host": "h.example"}},
-        users={"looker": "viewer"},
-    )
+def harness_home(folder: Path, **options: Any) -> AirflowHome:
+    connection = {"conn_type": "http", "host": "h.example"}
+    home = AirflowHome(folder, connections={"some_thing": connection}, users={"looker": "viewer"}, **options)
     home.write_dag("harness_dag.py", HARNESS_DAG)
-    airflow = Airflow(home, COMPONENTS if request.param == "components" else None)
+    return home
+
+
+def run_harness_dag(airflow: Airflow) -> str:
+    run_id = airflow.rest.trigger("harness", {"value": 7})
+    assert airflow.rest.wait_for_run("harness", run_id) == "success"
+    return run_id
+
+
+@contextlib.contextmanager
+def running(airflow: Airflow) -> Iterator[Airflow]:
     with airflow:
+        airflow.rest.wait_for_dag("harness")
+        airflow.rest.unpause("harness")
         yield airflow
         sessions = [process.pid for process in airflow.processes.values()]
     assert not [process for process in psutil.process_iter() if lives_in(process, sessions)]
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+    with running(Airflow(harness_home(tmp_path_factory.mktemp("airflow")))) as standalone:
+        yield standalone
 
 
 def lives_in(process: psutil.Process, sessions: list[int]) -> bool:
@@ -366,10 +381,7 @@ def lives_in(process: psutil.Process, sessions: list[int]) -> bool:
 class TestAirflow:
     def test_a_run_from_start_to_end(self, airflow: Airflow) -> None:
         rest = airflow.rest
-        rest.wait_for_dag("harness")
-        rest.unpause("harness")
-        run_id = rest.trigger("harness", {"value": 7})
-        assert rest.wait_for_run("harness", run_id) == "success"
+        run_id = run_harness_dag(airflow)
         assert rest.states("harness", run_id) == {"give": "success", "refuse": "success"}
         assert rest.xcoms("harness", run_id, "give") == {"return_value": [7, "h.example"]}
         assert rest.access_records("harness", run_id, "give") == [{"status_code": "200", "attempts": [1, 2]}]
@@ -406,6 +418,18 @@ class TestAirflow:
         assert airflow.home.run("version").strip().startswith("3.")
         with pytest.raises(RuntimeError, match="exit code"):
             airflow.home.run("dags", "details", "no_such_dag")
+
+
+@pytest.mark.airflow
+def test_components_each_as_a_process(tmp_path: Path) -> None:
+    with running(Airflow(harness_home(tmp_path), COMPONENTS)) as airflow:
+        run_harness_dag(airflow)
+        scheduler = airflow.processes["scheduler"]
+        killed = scheduler.pid
+        scheduler.kill()
+        scheduler.start()
+        assert scheduler.pid != killed
+        run_harness_dag(airflow)
 
 
 @pytest.fixture(scope="module")
@@ -452,22 +476,14 @@ class TestChaosPieces:
 
     def test_airflow_on_celery_survives_killed_components(self, postgres: Postgres, tmp_path: Path) -> None:
         with Redis(tmp_path) as broker:
-            home = AirflowHome(
-                tmp_path / "airflow",
-                database=postgres.url,
-                executor="CeleryExecutor",
-                connections={"some_thing": {"conn_type": "http", "host": "h.example"}},
-                settings=celery_settings(broker, postgres, concurrency=2),
+            settings = celery_settings(broker, postgres, concurrency=2)
+            home = harness_home(
+                tmp_path / "airflow", database=postgres.url, executor="CeleryExecutor", settings=settings
             )
-            home.write_dag("harness_dag.py", HARNESS_DAG)
-            with Airflow(home, CELERY_COMPONENTS) as airflow:
-                airflow.rest.wait_for_dag("harness")
-                airflow.rest.unpause("harness")
-                first = airflow.rest.trigger("harness")
-                assert airflow.rest.wait_for_run("harness", first) == "success"
+            with running(Airflow(home, CELERY_COMPONENTS)) as airflow:
+                run_harness_dag(airflow)
                 for name in ("scheduler", "celery worker", "triggerer"):
                     airflow.processes[name].kill()
                     assert not airflow.processes[name].members()
                     airflow.processes[name].start()
-                second = airflow.rest.trigger("harness")
-                assert airflow.rest.wait_for_run("harness", second) == "success"
+                run_harness_dag(airflow)
