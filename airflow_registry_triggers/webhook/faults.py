@@ -70,8 +70,8 @@ def judge_fault(error: BaseException) -> Fault:
             return Fault("blocked", Outcome.FINAL, str(known))
         if isinstance(known, ssl.SSLError):
             return _tls_fault(known)
-    if isinstance(error, LookUpTimeout):
-        return Fault("timeout", Outcome.RETRY, str(error))
+        if isinstance(known, LookUpTimeout):
+            return Fault("timeout", Outcome.RETRY, str(known))
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Fault("dns_error", Outcome.RETRY, "the name could not be looked up")
     if isinstance(error, aiohttp.ServerDisconnectedError):

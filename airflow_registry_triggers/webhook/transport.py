@@ -97,7 +97,13 @@ class Exchange:
         :param content: the body
         :param headers: all headers but Content-Length
         """
-        _current.set(self)
+        token = _current.set(self)
+        try:
+            return await self._post(target, content, headers)
+        finally:
+            _current.reset(token)
+
+    async def _post(self, target: str, content: bytes, headers: Mapping[str, str]) -> Answer:
         async with _session() as session:
             async with asyncio.timeout_at(self._deadline):
                 response = await session.request(

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""A server on a real socket that answers, or fails to, as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    import ssl
+
+LOOPBACK = ("127.0.0.0/8",)
+
+Script = Callable[["Conversation"], Awaitable[None]]
+
+
+class Conversation:
+    """One connection, after the request was read."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.request = b""
+
+    async def read_request(self) -> None:
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        length = next(
+            (
+                int(line.split(b":")[1])
+                for line in head.split(b"\r\n")
+                if line.lower().startswith(b"content-length:")
+            ),
+            0,
+        )
+        self.request = head + await self.reader.readexactly(length)
+
+    async def send(self, *parts: bytes, pause: float = 0) -> None:
+        for part in parts:
+            self.writer.write(part)
+            await self.writer.drain()
+            await asyncio.sleep(pause)
+
+    def reset(self) -> None:
+        sock = self.writer.get_extra_info("socket")
+        # SO_LINGER with zero seconds: close sends RST.
+        sock.setsockopt(__import__("socket").SOL_SOCKET, __import__("socket").SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.writer.transport.abort()
+
+
+class ScriptedServer:
+    """Accepts, reads the request (unless told not to) and follows its script."""
+
+    def __init__(
+        self,
+        script: Script,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        context: ssl.SSLContext | None = None,
+        reads: bool = True,
+    ) -> None:
+        self._script = script
+        self._host = host
+        self._port = port
+        self._context = context
+        self._reads = reads
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.connections = 0
+        self.requests: list[bytes] = []
+
+    async def __aenter__(self) -> ScriptedServer:
+        self._server = await asyncio.start_server(
+            self._serve, self._host, self._port, ssl=self._context, limit=4 * 1024 * 1024
+        )
+        self.host, self.port = self._server.sockets[0].getsockname()[:2]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}/hook"
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        talk = Conversation(reader, writer)
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            if self._reads:
+                await talk.read_request()
+                self.requests.append(talk.request)
+            await self._script(talk)
+        with contextlib.suppress(OSError):
+            writer.close()
+
+
+def answering(*parts: bytes, pause: float = 0, hold: float = 0) -> Script:
+    """Send these parts, wait, and close."""
+
+    async def script(talk: Conversation) -> None:
+        await talk.send(*parts, pause=pause)
+        await asyncio.sleep(hold)
+
+    return script
+
+
+def response(status: int = 200, body: bytes = b"", *headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status} Text", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+
+def own_address() -> str:
+    """Give an address of this machine's 127.0.0.0/8 where port 443 is most likely free."""
+    return f"127.{random.randint(1, 250)}.{random.randint(0, 250)}.{random.randint(2, 250)}"
+
+
+async def https_server(
+    script: Script, context: ssl.SSLContext | None, *, reads: bool = True
+) -> ScriptedServer:
+    """Give a server on port 443 of an address of its own, not yet started; skip where it may not be bound."""
+    address = own_address()
+    try:
+        probe = await asyncio.start_server(lambda *_: None, address, 443)
+    except PermissionError:
+        pytest.skip("port 443 may not be bound by this user")
+    probe.close()
+    await probe.wait_closed()
+    return ScriptedServer(script, host=address, port=443, context=context, reads=reads)

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""Rule 3, the guard: one look-up, every answer judged, and the socket's address again."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_registry_triggers.webhook.network import (
+    LOOKUP_TIMEOUT,
+    AddressRefused,
+    GuardedResolver,
+    LookUpTimeout,
+    SocketGuard,
+    look_up,
+)
+from airflow_registry_triggers.webhook.outcome import Outcome
+from airflow_registry_triggers.webhook.sender import Attempt, send
+from airflow_registry_triggers.webhook.url import parse_endpoint
+from tests.unit.webhook.cases import json_cases
+from tests.unit.webhook.name_server import NameServer
+from tests.unit.webhook.scripted_server import ScriptedServer, answering, response
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OK = answering(response(200))
+
+
+@pytest.fixture
+def names() -> Iterator[NameServer]:
+    answers: dict[str, list[list[str] | None]] = {
+        "public.test": [["93.184.216.34"]],
+        "twice.test": [["93.184.216.34", "93.184.216.34", "2606:4700:4700::1111"]],
+        "mixed.test": [["93.184.216.34", "127.0.0.1"]],
+        "mixed6.test": [["93.184.216.34", "::1"]],
+        "mapped.test": [["::ffff:127.0.0.1"]],
+        "hung.test": [None],
+        "nothing.test": [[]],
+        "flip.test": [["127.0.0.2"], ["127.0.0.1"]],
+        "pair.test": [["127.0.0.1", "127.0.0.2"]],
+        "local.test": [["127.0.0.1"]],
+        "metadata.packet.net": [["93.184.216.34"]],
+        "metadata.google.internal": [["169.254.169.254"]],
+    }
+    with NameServer(answers) as server:
+        yield server
+
+
+async def post(url: str, names: NameServer, allowed: tuple[str, ...] = (), timeout: float = 5) -> Attempt:
+    endpoint = parse_endpoint(url)
+    return await send(endpoint, b"{}", {}, timeout=timeout, allowed_networks=allowed, lookup=names.look_up)
+
+
+async def test_public_answers_are_given_once_each(names: NameServer) -> None:
+    found = await GuardedResolver(lookup=names.look_up).resolve("twice.test", 80)
+    assert [(entry["host"], entry["family"]) for entry in found] == [
+        ("93.184.216.34", socket.AF_INET),
+        ("2606:4700:4700::1111", socket.AF_INET6),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("mixed.test", "loopback"),
+        ("mixed6.test", "loopback"),
+        ("mapped.test", "loopback, as 127.0.0.1 inside"),
+        ("metadata.google.internal", "cloud metadata, by its name"),
+        ("metadata.packet.net", "cloud metadata, by its name"),
+        ("METADATA.packet.net.", "cloud metadata, by its name"),
+    ],
+)
+async def test_any_refused_answer_refuses_the_name(names: NameServer, name: str, named: str) -> None:
+    resolver = GuardedResolver(lookup=lambda host, port: names.look_up(host.lower(), port))
+    with pytest.raises(AddressRefused) as refused:
+        await resolver.resolve(name, 80)
+    assert refused.value.address_class == named
+    assert name in str(refused.value)
+
+
+async def test_metadata_name_whose_address_is_listed_is_given(names: NameServer) -> None:
+    resolver = GuardedResolver(["93.184.216.34/32"], lookup=names.look_up)
+    assert len(await resolver.resolve("metadata.packet.net", 80)) == 1
+
+
+async def test_name_without_an_address_is_not_found(names: NameServer) -> None:
+    with pytest.raises(socket.gaierror):
+        await GuardedResolver(lookup=names.look_up).resolve("nothing.test", 80)
+
+
+async def test_lookup_has_a_limit_of_its_own(names: NameServer) -> None:
+    assert LOOKUP_TIMEOUT == 5
+    with pytest.raises(LookUpTimeout, match=r"hung\.test took more than 0\.1 s"):
+        await GuardedResolver(lookup=names.look_up, timeout=0.1).resolve("hung.test", 80)
+
+
+async def test_system_lookup_finds_localhost() -> None:
+    assert "127.0.0.1" in look_up("localhost", 80)
+
+
+async def test_lookup_blocks_a_daemon_thread_and_not_the_loop() -> None:
+    threads: list[threading.Thread] = []
+
+    def slow(host: str, port: int) -> list[str]:
+        threads.append(threading.current_thread())
+        time.sleep(0.3)
+        return ["93.184.216.34"]
+
+    lookup = asyncio.create_task(GuardedResolver(lookup=slow).resolve("h.test", 80))
+    ticks = 0
+    while not lookup.done():
+        await asyncio.sleep(0.02)
+        ticks += 1
+    assert ticks >= 5
+    assert [thread.daemon for thread in threads] == [True]
+
+
+def test_hung_lookup_ends_in_time_and_holds_no_process() -> None:
+    script = """
+        import asyncio, time
+        from airflow_registry_triggers.webhook.sender import send
+        from airflow_registry_triggers.webhook.url import parse_endpoint
+        def hung(host, port):
+            time.sleep(60)
+        began = time.monotonic()
+        attempt = asyncio.run(send(parse_endpoint("http://h.test/"), b"{}", {}, timeout=15, lookup=hung))
+        print(attempt.status_code, attempt.outcome.value, attempt.ambiguous, time.monotonic() - began)
+    """
+    began = time.monotonic()
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    status_code, outcome, ambiguous, took = ended.stdout.split()
+    assert (status_code, outcome, ambiguous) == ("timeout", "retry", "False")
+    assert 5 <= float(took) < 6
+    assert time.monotonic() - began < 15
+
+
+async def test_refused_name_is_blocked_and_no_socket_is_opened(names: NameServer) -> None:
+    async with ScriptedServer(OK) as server:
+        attempt = await post(f"http://local.test:{server.port}/", names)
+        mixed = await post(f"http://mixed.test:{server.port}/", names)
+    assert (attempt.status_code, attempt.outcome, attempt.ambiguous) == ("blocked", Outcome.FINAL, False)
+    assert mixed.status_code == "blocked"
+    assert "127.0.0.1" in attempt.reason
+    assert "loopback" in attempt.reason
+    assert "[registry_triggers] allowed_networks" in attempt.reason
+    assert server.connections == 0
+
+
+async def test_rebinding_name_is_looked_up_once_and_gets_nothing(names: NameServer) -> None:
+    # 127.0.0.2 stands for the public address here: it is the only one that is listed.
+    async with (
+        ScriptedServer(OK, host="127.0.0.2") as public,
+        ScriptedServer(OK, host="127.0.0.1", port=public.port) as private,
+    ):
+        first = await post(f"http://flip.test:{public.port}/", names, allowed=("127.0.0.2/32",))
+        assert (first.status_code, names.lookups("flip.test")) == ("200", 1)
+        second = await post(f"http://flip.test:{public.port}/", names, allowed=("127.0.0.2/32",))
+    assert (second.status_code, names.lookups("flip.test")) == ("blocked", 2)
+    assert (public.connections, private.connections) == (1, 0)
+
+
+async def test_socket_is_judged_whatever_led_to_it(
+    names: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The first of the two judges is gone: the second must hold alone.
+    monkeypatch.setattr(GuardedResolver, "_judge", lambda self, host, answer: None)
+    async with (
+        ScriptedServer(OK, host="127.0.0.2") as listed,
+        ScriptedServer(OK, host="127.0.0.1", port=listed.port) as private,
+    ):
+        attempt = await post(f"http://local.test:{private.port}/", names)
+        pair = await post(f"http://pair.test:{private.port}/", names, allowed=("127.0.0.2/32",))
+    assert (attempt.status_code, attempt.outcome) == ("blocked", Outcome.FINAL)
+    assert "loopback" in attempt.reason
+    assert pair.status_code == "200"
+    assert (listed.connections, private.connections) == (1, 0)
+
+
+async def test_literal_is_judged_at_the_socket_too() -> None:
+    async with ScriptedServer(OK) as server:
+        endpoint = parse_endpoint(server.url, allowed_networks=["127.0.0.0/8"])
+        attempt = await send(endpoint, b"{}", {}, allowed_networks=())
+    assert (attempt.status_code, server.connections) == ("blocked", 0)
+
+
+def test_socket_guard_makes_sockets_for_public_addresses_only() -> None:
+    guard = SocketGuard()
+    guard((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", 80))).close()
+    assert guard.refused is None
+    with pytest.raises(PermissionError):
+        guard((socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 80, 0, 0)))
+    assert guard.refused is not None
+
+
+async def test_trailing_dot_reaches_the_lookup() -> None:
+    asked: list[str] = []
+
+    def lookup(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return ["127.0.0.1"]
+
+    async with ScriptedServer(OK) as server:
+        for host in ("h.test.", "h.test"):
+            endpoint = parse_endpoint(f"http://{host}:{server.port}/")
+            await send(endpoint, b"{}", {}, allowed_networks=["127.0.0.0/8"], lookup=lookup)
+    assert asked == ["h.test.", "h.test"]
+    assert all(f"Host: h.test:{server.port}\r\n".encode() in request for request in server.requests)
+
+
+async def test_url_cases_that_the_resolver_refuses() -> None:
+    wrong = {}
+    for row in json_cases("ssrf-urls.json"):
+        # A rebinding name (resolves_sequence) has a test of its own above.
+        if row["verdict"] != "reject-resolved" or "resolves_to" not in row:
+            continue
+        answers = row["resolves_to"]
+        endpoint = parse_endpoint(row["url"])
+        attempt = await send(endpoint, b"{}", {}, timeout=2, lookup=lambda *_, found=answers: found)
+        if attempt.status_code != "blocked":
+            wrong[row["id"]] = attempt
+    assert wrong == {}
+
+
+async def test_allowed_url_cases_pass_the_resolver() -> None:
+    for row in json_cases("ssrf-urls.json"):
+        if row["verdict"] == "allow":
+            answers = row["resolves_to"]
+            resolver = GuardedResolver(lookup=lambda *_, found=answers: found)
+            assert await resolver.resolve(parse_endpoint(row["url"]).lookup_name, 80)
