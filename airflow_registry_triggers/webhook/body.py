@@ -167,6 +167,14 @@ def _template(text: str) -> Template:
         raise InvalidBody(f"the body's template cannot be read: {error}{line}") from None
 
 
+def _no_json(value: object) -> None:
+    from jinja2 import Undefined
+
+    if isinstance(value, Undefined):
+        str(value)  # raises, and says what is missing
+    raise TypeError(f"a value of type {type(value).__name__} cannot be written as JSON")
+
+
 def _rendered(text: str, notification: Notification, webhook_id: str) -> bytes:
     data = notification.to_dict()
     event = data.get("event")

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""Rules 9, 11 and 12: what a status means, what Retry-After says, and when to try again."""
+
+from __future__ import annotations
+
+import email.utils
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_registry_triggers.webhook.outcome import (
+    MAX_RETRY_AFTER,
+    Outcome,
+    check_success_statuses,
+    heeds_retry_after,
+    judge_status,
+    next_wait,
+    parse_retry_after,
+)
+from tests.unit.webhook.cases import json_cases, tsv_cases
+
+NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
+
+
+def test_every_status() -> None:
+    retried = {408, 425, 429} | (set(range(500, 600)) - {501, 505, 510, 511})
+    for status in range(200, 600):
+        outcome = judge_status(status)
+        if status < 300:
+            assert outcome is Outcome.DELIVERED, status
+        elif status == 410:
+            assert outcome is Outcome.GONE, status
+        else:
+            assert outcome is (Outcome.RETRY if status in retried else Outcome.FINAL), status
+
+
+def test_values_of_the_outcomes() -> None:
+    assert {outcome.value for outcome in Outcome} == {"delivered", "retry", "final", "gone"}
+
+
+@pytest.mark.parametrize("status", [0, 99, 100, 103, 199, 600, 999, -200, True, "200", None, 200.5])
+def test_what_is_no_final_status(status: Any) -> None:
+    with pytest.raises(ValueError, match="200 to 599"):
+        judge_status(status)
+
+
+def test_success_statuses_add_to_delivered() -> None:
+    assert judge_status(409, (409, 503)) is judge_status(503, [409, 503]) is Outcome.DELIVERED
+    assert judge_status(410, {410}) is Outcome.DELIVERED
+    assert judge_status(404, (409,)) is Outcome.FINAL
+    assert judge_status(200, (409,)) is Outcome.DELIVERED
+
+
+def test_status_cases() -> None:
+    meaning = {"retry-after": "retry", "protocol-error": None, "not-final": None}
+    wrong = []
+    for row in tsv_cases("status-policy.tsv"):
+        wanted = meaning.get(row["expected"], row["expected"])
+        if row["status"] == "101":
+            wanted = None  # the sender answers for it: see test_sender.py
+        try:
+            got = judge_status(int(row["status"])).value
+        except ValueError:
+            got = None
+        if got != wanted:
+            wrong.append((row, got))
+    assert wrong == []
+
+
+def test_statuses_that_may_be_listed() -> None:
+    assert check_success_statuses([409, 304, 409]) == (409, 304)
+    assert check_success_statuses(()) == ()
+
+
+@pytest.mark.parametrize("listed", [[700], [199], ["409"], [True], [None], [409, 0], 409, "409", None])
+def test_statuses_that_may_not(listed: Any) -> None:
+    with pytest.raises(ValueError, match="success_statuses") as refused:
+        check_success_statuses(listed)
+    assert "409" in str(refused.value) or "200 to 599" in str(refused.value)
+
+
+def test_statuses_with_which_retry_after_counts() -> None:
+    assert [status for status in range(200, 600) if heeds_retry_after(status)] == [
+        408,
+        425,
+        429,
+        *range(500, 600),
+    ]
+
+
+def test_retry_after_cases() -> None:
+    cases = json_cases("retry-after.json")
+    now = datetime.fromisoformat(cases["now"])
+    wrong = []
+    for case in cases["cases"]:
+        got = parse_retry_after(case["value"], now), parse_retry_after(case["value"], now.timestamp())
+        if got != (case["delay"], case["delay"]):
+            wrong.append((case, got))
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0),
+        ("007", 7),
+        ("\t9 ", 9),
+        ("Mon, 23 Nov 2026 12:02:00 GMT", 120),
+        ("Monday, 23-Nov-26 12:02:00 GMT", 120),
+        ("Mon Nov 23 12:02:00 2026", 120),
+        ("Tue Dec  1 12:00:00 2026", 8 * 86400),
+        ("Mon, 23 Nov 2026 12:00:60 GMT", 60),
+        ("Saturday, 23-Nov-77 12:00:00 GMT", 0),
+        (
+            "Monday, 23-Nov-76 12:00:00 GMT",
+            (datetime(2076, 11, 23, tzinfo=UTC) - NOW.replace(hour=0)).total_seconds(),
+        ),
+        ("Fri, 31 Dec 9999 23:59:60 GMT", None),
+        ("Mon, 23 Nov 2026 12:02:00 UTC", None),
+        ("Mon, 23 Nov 2026 12:02:00 +0000", None),
+        ("Mon, 31 Feb 2026 12:02:00 GMT", None),
+        ("mon, 23 nov 2026 12:02:00 gmt", None),
+        ("Mon, 23 Nov 2026 12:02:00", None),
+        ("+5", None),
+        ("1_0", None),
+        ("5.0", None),
+        ("0x10", None),
+        ("5\x00", None),
+        ("5\x1b", None),
+        ("5\n", None),
+        ("\u0665", None),
+        ("\u00b2", None),
+    ],
+)
+def test_retry_after(value: str, seconds: float | None) -> None:
+    assert parse_retry_after(value, NOW) == seconds
+    assert parse_retry_after(value, NOW.astimezone(timezone(timedelta(hours=-7)))) == seconds
+
+
+@given(st.one_of(st.text(), st.text("0123456789 GMTNovJan:,-").map(str)))
+def test_retry_after_is_total(value: str) -> None:
+    seconds = parse_retry_after(value, NOW)
+    assert seconds is None or 0 <= seconds < 10**12
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)))
+def test_date_is_read_back(date: datetime) -> None:
+    date = date.replace(microsecond=0)
+    value = email.utils.format_datetime(date, usegmt=True)
+    assert parse_retry_after(value, NOW) == max(0, (date - NOW).total_seconds())
+
+
+TABLE = [5, 30, 120, 300, 1800, 7200, 18000, 36000]
+
+
+@pytest.mark.parametrize(("retry", "own"), [*enumerate(TABLE, start=1), (9, 36000), (100, 36000), (0, 5)])
+def test_own_wait_give_or_take_a_fifth(retry: int, own: float) -> None:
+    assert next_wait(retry, random=lambda: 0.0).seconds == pytest.approx(own * 0.8)
+    assert next_wait(retry, random=lambda: 0.5).seconds == pytest.approx(own)
+    assert next_wait(retry, random=lambda: 1.0).seconds == pytest.approx(own * 1.2)
+
+
+@given(
+    st.integers(1, 12),
+    st.floats(0, MAX_RETRY_AFTER),
+    st.sampled_from([408, 425, 429, 503, "503"]),
+    st.floats(0, 1),
+)
+def test_never_earlier_than_asked(retry: int, asked: float, status: int | str, drawn: float) -> None:
+    wait = next_wait(retry, asked, status, random=lambda: drawn)
+    longest = max(asked, TABLE[min(retry, 8) - 1])
+    assert not wait.is_final
+    assert longest <= wait.seconds <= longest * 1.2 + 1e-6
+
+
+@given(st.integers(1, 12), st.floats(0, 1), st.sampled_from([429, "429"]))
+def test_rate_limit_without_retry_after_waits_a_minute_at_least(
+    retry: int, drawn: float, status: int | str
+) -> None:
+    wait = next_wait(retry, None, status, random=lambda: drawn)
+    assert wait.seconds >= 60
+    assert wait.seconds <= max(72, TABLE[min(retry, 8) - 1] * 1.2) + 1e-6
+
+
+def test_rate_limit_with_retry_after_keeps_to_it() -> None:
+    assert next_wait(1, 10, 429, random=lambda: 0.0).seconds == 10
+
+
+def test_a_day_is_waited_for_and_more_is_final() -> None:
+    assert not next_wait(1, 86400, 503).is_final
+    wait = next_wait(1, 86401, 503)
+    assert wait.is_final
+    assert "24 h" in wait.reason
+
+
+def test_waits_are_drawn() -> None:
+    assert len({next_wait(8).seconds for _ in range(50)}) > 40
