@@ -160,6 +160,7 @@ def _template(text: str) -> Template:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+    environment.policies["json.dumps_kwargs"] = {"default": _no_json}
     try:
         return environment.from_string(text)
     except (TemplateError, RecursionError) as error:
