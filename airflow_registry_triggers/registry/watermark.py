@@ -166,7 +166,7 @@ class Watermark:
         :param head: the value of the head; what is no head asks for nothing
         """
         count = head.get("shards") if isinstance(head, Mapping) else None
-        if not isinstance(count, int) or not 0 < count <= _MAX_SHARDS or count & (count - 1):
+        if type(count) is not int or not 0 < count <= _MAX_SHARDS or count & (count - 1):
             return ()
         return tuple(f"s{count}.{number:02}" for number in range(count))
 
@@ -256,6 +256,8 @@ def _checksum(head: Mapping[str, Any]) -> int:
 
 
 def _read_head(head: Any) -> tuple[str, str, Coverage | None]:
+    if not isinstance(head, Mapping):
+        raise TypeError("no object")
     told = {key: value for key, value in head.items() if key != "check"}
     if told["form"] != _FORM or head["check"] != _checksum(told) or not Watermark.keys(head):
         raise ValueError("another form, or damaged")

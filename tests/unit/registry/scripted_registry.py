@@ -93,6 +93,7 @@ class ScriptedRegistry:
         self.gzips = False
         self.faults: list[Answerer] = []
         self.asked: list[Asked] = []
+        self.listed: list[str] = []
         self.in_flight = 0
         self.most_in_flight = 0
         self.delay = 0.0
@@ -172,6 +173,7 @@ class ScriptedRegistry:
         start = int(request.query.get("at", 0)) or _after(tags, request.query.get("last"))
         size = paging.size or len(tags) + 1
         page = tags[start : start + size]
+        self.listed += page
         body: dict[str, Any] = {"name": repository, "tags": page or None}
         if paging.nulls:
             body["tags"] = [None, *page, None, "", "not a tag", 7]
