@@ -10,7 +10,7 @@ from airflow.sdk import DAG
 from airflow_registry_triggers import TriggerMatchOperator, WebhookDeliverOperator, repository_asset
 
 with DAG("registry_event_to_webhook", schedule=repository_asset("team/app")):
-    match = TriggerMatchOperator(task_id="match", trigger_name="prod", tag_regex=r"release-v.*")
+    match = TriggerMatchOperator(task_id="match", trigger_name="releases", tag_regex=r"release-v.*")
     deliver = WebhookDeliverOperator(
         task_id="deliver", notifications=match.output, webhook_conn_id="webhook_default"
     )

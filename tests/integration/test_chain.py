@@ -10,7 +10,10 @@ from datetime import datetime
 from itertools import count
 
 import pytest
+from airflow.models.taskinstance import TaskInstance
 from airflow.sdk import DAG, task, task_group
+from airflow.utils.session import create_session
+from sqlalchemy import select
 
 from airflow_registry_triggers import RegistryPushSensor, TriggerMatchOperator, WebhookDeliverOperator
 from tests.harness.dag_test import run_dag
@@ -189,6 +192,21 @@ def test_one_task_instance_for_each_delivery(chain):
     run = run_dag(dag)
     assert run.states["deliver[0]"] == run.states["deliver[1]"] == "success"
     assert {body["push_data"]["tag"] for body in chain.bodies()} == {"a", "b"}
+
+
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_a_mapped_instance_is_named_after_what_it_did(chain, status):
+    chain.receiver.script("/hook", Answer(status))
+    with new_dag() as dag:
+        WebhookDeliverOperator.partial(
+            task_id="deliver", webhook_conn_id="webhook_default", retries=0
+        ).expand(notifications=[notification("a")])
+    run = run_dag(dag)
+    with create_session() as session:
+        (named,) = session.scalars(
+            select(TaskInstance.rendered_map_index).where(TaskInstance.run_id == run.run_id)
+        )
+    assert named == f"team/app:a → {status}"
 
 
 def test_mapped_matches_give_lists_that_are_flattened(chain):
