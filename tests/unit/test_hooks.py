@@ -47,7 +47,11 @@ def test_where_a_connection_and_a_repository_lead(connection, repository, base_u
         (conn(host="u:pw@h"), "team/app", "host must be"),
         (conn(host="h?x=1"), "team/app", "host must be"),
         (conn(host="ftp://h"), "team/app", "must be https or http"),
-        (conn(host="h", extra={"poll_interval": 0}), "team/app", "poll_interval=0 must be a number, at least 1"),
+        (
+            conn(host="h", extra={"poll_interval": 0}),
+            "team/app",
+            "poll_interval=0 must be a number, at least 1",
+        ),
         (conn(host="h", extra={"poll_interval": "soon"}), "team/app", "poll_interval"),
         (conn(host="h", extra={"poll_interval": "nan"}), "team/app", "poll_interval"),
         (conn(host="h", extra={"updates": "maybe"}), "team/app", "true or false"),
