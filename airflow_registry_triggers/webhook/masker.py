@@ -27,7 +27,8 @@ MIN_SECRET = 4
 _PREFIX = "whsec_"
 _BACKSLASHED = {'"': '"', "\\": "\\", "/": "/", "n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _LETTERS = {char: letter for letter, char in _BACKSLASHED.items()}
-_JSON_ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([\"\\/nrtbf]))")
+_JSON_LAYERS = 3
+_JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([\"\\/nrtbf]))")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#0?39;"}
 
 
@@ -35,12 +36,12 @@ class _Compiled(NamedTuple):
     """
     Secrets made ready.
 
-    :param forms: each as it is, and decoded or encoded as base64
-    :param spellings: the forms as they are, percent-encoded and JSON-escaped throughout
-    :param pattern: finds a form of which any character is escaped or not
+    :param folded: each as it is, and decoded or encoded as base64, with a space for a plus
+    :param spellings: the same as they are, percent-encoded and JSON-escaped throughout
+    :param pattern: finds one of which any character is escaped or not
     """
 
-    forms: tuple[str, ...]
+    folded: tuple[str, ...]
     spellings: tuple[str, ...]
     pattern: re.Pattern[str]
 
@@ -78,8 +79,8 @@ class Masker:
 
         :param text: the text
         """
-        forms = self._compiled.forms
-        return any(form in reading for reading in _readings(text) for form in forms)
+        folded = self._compiled.folded
+        return any(form in reading for reading in _readings(text) for form in folded)
 
     def mask(self, text: str, *, is_cut: bool = False) -> str:
         """
@@ -98,18 +99,29 @@ class Masker:
 
 
 def _readings(text: str) -> Iterator[str]:
-    """Give the text, and what a reader of its escapes would see."""
+    """Give the text, and what a reader of its escapes would see; a plus is a space in all of them."""
+    yield _folded(text)
+    for plain in (text, html.unescape(text)) if "&" in text else (text,):
+        for layer in _json_layers(plain):
+            yield _folded(layer)
+            if "%" in layer:
+                yield _folded(unquote(layer))
+                yield _folded(unquote(layer, encoding="latin-1"))
+
+
+def _folded(text: str) -> str:
+    return text.replace("+", " ")
+
+
+def _json_layers(text: str) -> Iterator[str]:
     yield text
-    plain = html.unescape(text) if "&" in text else text
-    if "\\" in plain:
-        halves = _JSON_ESCAPE.sub(_unescape, plain)
+    for _ in range(_JSON_LAYERS):
+        if "\\" not in text:
+            return
+        halves = _JSON_ESCAPE.sub(_unescape, text)
         # \\ud83d\\ude00 is one character.
-        plain = halves.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    for reading in (plain, plain.replace("+", " ")) if "+" in plain else (plain,):
-        yield reading
-        if "%" in reading:
-            yield unquote(reading)
-            yield unquote(reading, encoding="latin-1")
+        text = halves.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        yield text
 
 
 def _unescape(match: re.Match[str]) -> str:
@@ -141,7 +153,9 @@ def _compiled(secrets: frozenset[str]) -> _Compiled:
         for form in forms
         for spelling in (form, quote(form, "", errors="replace"), json.dumps(form)[1:-1])
     ]
-    return _Compiled(tuple(forms), tuple(dict.fromkeys(spellings)), re.compile("|".join(patterns) or "(?!)"))
+    return _Compiled(
+        tuple(map(_folded, forms)), tuple(dict.fromkeys(spellings)), re.compile("|".join(patterns) or "(?!)")
+    )
 
 
 def _text_forms(secret: str) -> Iterator[str]:
@@ -176,8 +190,8 @@ def _char_pattern(char: str) -> str:
         spellings.append(rf"\\+{re.escape(_LETTERS[char])}")
     if char in _ENTITIES:
         spellings.append(_ENTITIES[char])
-    if char == " ":
-        spellings.append(r"\+")
+    if char in " +":
+        spellings.append("[ +]")
     return f"(?:{'|'.join(spellings)})"
 
 

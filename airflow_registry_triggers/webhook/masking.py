@@ -33,7 +33,7 @@ LONG = 20
 
 _URL = re.compile(r"(?P<front>[^/?#]*//)?(?P<rest>.*)", re.DOTALL)
 _PARTS = re.compile(r"(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<query>\?[^#]*)?(?P<fragment>#.*)?", re.DOTALL)
-_HOST_PORT = re.compile(r"(?:[^\[\]:]*|\[[^\[\]]*\])(?::[0-9]*)?")
+_HOST_PORT = re.compile(r"(?:[^\[\]:]*|\[[^\[\]]*\])(?::[0-9]{0,5})?")
 _LONG_SEGMENT = re.compile(rf"[^/]{{{LONG},}}")
 _SECRET_HEADER = re.compile(
     r"(?:.*[-_])?(?:authorization|cookie2?|token|key|apikey|secret|password)", re.IGNORECASE | re.DOTALL
