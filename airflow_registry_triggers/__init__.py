@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_registry_triggers.assets import repository_asset
     from airflow_registry_triggers.notification import Notification
+    from airflow_registry_triggers.notifiers import WebhookNotifier
     from airflow_registry_triggers.operators.retry_policy import WebhookRetryPolicy
     from airflow_registry_triggers.operators.trigger_match import TriggerMatchOperator
     from airflow_registry_triggers.operators.webhook_deliver import WebhookDeliverOperator
@@ -26,6 +27,7 @@ __all__ = [
     "TagRule",
     "TriggerMatchOperator",
     "WebhookDeliverOperator",
+    "WebhookNotifier",
     "WebhookRetryPolicy",
     "__version__",
     "repository_asset",
@@ -39,6 +41,7 @@ _MODULES = {
     "TagRule": "tag_rule",
     "TriggerMatchOperator": "operators.trigger_match",
     "WebhookDeliverOperator": "operators.webhook_deliver",
+    "WebhookNotifier": "notifiers",
     "WebhookRetryPolicy": "operators.retry_policy",
     "repository_asset": "assets",
 }

@@ -78,6 +78,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules("operators.trigger_match", "operators.webhook_deliver")],
         "hooks": [_modules("hooks.registry", "hooks.webhook")],
         "triggers": [_modules("triggers.registry_push")],
+        "notifications": [f"{PACKAGE}.notifiers.WebhookNotifier"],
         "asset-uris": [
             {
                 "schemes": ["oci"],

@@ -19,6 +19,8 @@ from airflow_registry_triggers.hooks.connection_extra import ConnectionExtra
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
+    from airflow_registry_triggers.webhook.delivery import Delivery
+
 __all__ = ["WebhookHook", "WebhookTarget", "allowed_networks", "mask_header_secrets", "mask_url_secrets"]
 
 CONFIG_SECTION = "registry_triggers"
@@ -95,6 +97,31 @@ class WebhookTarget:
             )
         return url
 
+    def delivery(self, url: str | None, headers: Mapping[str, str] | None = None, **options: Any) -> Delivery:
+        """
+        Give all that an attempt needs but what is sent.
+
+        :param url: what the task says, None where it leaves it to the Connection
+        :param headers: the task's own, which win over the Connection's
+        :param options: ``body``, ``timeout``, ``success_statuses``
+        :raises ValueError: an argument cannot work
+        """
+        from airflow_registry_triggers.webhook.delivery import Delivery
+
+        own = headers or {}
+        names = {name.lower() for name in own}
+        kept = {name: value for name, value in self.headers.items() if name.lower() not in names}
+        return Delivery(
+            url=self.url_for(url),
+            headers={**kept, **own},
+            signing_secrets=self.signing_secrets,
+            secret_query=self.secret_query,
+            ca_file=self.ca_file,
+            allowed_networks=allowed_networks(),
+            secrets=self.secrets,
+            **options,
+        )
+
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every text that must be masked wherever it turns up."""
@@ -129,10 +156,15 @@ class WebhookHook(BaseHook):
 
         :raises ValueError: the Connection cannot be used; the text shows no secret
         """
-        target = target_of(self.get_connection(self.webhook_conn_id))
-        for secret in target.secrets:
-            mask_secret(secret)
-        return target
+        return _masked(target_of(self.get_connection(self.webhook_conn_id)))
+
+    async def atarget(self) -> WebhookTarget:
+        """
+        Read the Connection from a coroutine, and have Airflow mask its secrets from here on.
+
+        :raises ValueError: the Connection cannot be used; the text shows no secret
+        """
+        return _masked(target_of(await self.aget_connection(self.webhook_conn_id)))
 
     def get_conn(self) -> WebhookTarget:
         """Give what the Connection says."""
@@ -151,6 +183,12 @@ class WebhookHook(BaseHook):
         except ValueError as error:
             return False, str(error)
         return True, f"{mask_url(endpoint.url)} may be sent to; nothing was sent to test it"
+
+
+def _masked(target: WebhookTarget) -> WebhookTarget:
+    for secret in target.secrets:
+        mask_secret(secret)
+    return target
 
 
 def target_of(connection: Connection) -> WebhookTarget:

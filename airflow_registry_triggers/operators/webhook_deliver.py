@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from airflow_registry_triggers.webhook.delivery import Delivery
 
-__all__ = ["WebhookDeliverOperator"]
+__all__ = ["WebhookDeliverOperator", "check_literal"]
 
 PASSED_OR_FAILED = "none_skipped"
 
@@ -116,7 +116,7 @@ class WebhookDeliverOperator(BaseOperator):
         self._round: DeliveryRound | None = None
         if url is None and webhook_conn_id is None:
             raise ValueError("give url, webhook_conn_id or both: there is nowhere to send to")
-        _check_literal(
+        check_literal(
             url=url,
             headers=headers,
             body=body,
@@ -127,7 +127,7 @@ class WebhookDeliverOperator(BaseOperator):
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
         """Set up a mapped delivery; literal arguments are checked here, as ``__init__`` is not called yet."""
-        _check_literal(**{name: kwargs[name] for name in _CHECKED if name in kwargs})
+        check_literal(**{name: kwargs[name] for name in _CHECKED if name in kwargs})
         return super().partial(**kwargs)
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
@@ -174,21 +174,14 @@ class WebhookDeliverOperator(BaseOperator):
         return records
 
     def _delivery(self) -> Delivery:
-        from airflow_registry_triggers.webhook.delivery import Delivery
-
         try:
             target = WebhookHook(self.webhook_conn_id).target() if self.webhook_conn_id else WebhookTarget()
-            return Delivery(
-                url=target.url_for(self.url),
-                headers={**target.headers, **(self.headers or {})},
+            return target.delivery(
+                self.url,
+                self.headers,
                 body=self.body,
                 timeout=self.timeout,
                 success_statuses=tuple(self.success_statuses),
-                signing_secrets=target.signing_secrets,
-                secret_query=target.secret_query,
-                ca_file=target.ca_file,
-                allowed_networks=allowed_networks(),
-                secrets=target.secrets,
             )
         except ValueError as error:
             raise InvalidArgument(str(error)) from None
@@ -197,7 +190,7 @@ class WebhookDeliverOperator(BaseOperator):
 _CHECKED = ("url", "headers", "body", "timeout", "success_statuses")
 
 
-def _check_literal(
+def check_literal(
     *,
     url: Any = None,
     headers: Any = None,
@@ -205,7 +198,16 @@ def _check_literal(
     timeout: Any = DEFAULT_TIMEOUT,
     success_statuses: Any = (),
 ) -> None:
-    """Check what is known while the Dag is parsed. The checks load no HTTP client."""
+    """
+    Check what is known while the Dag is parsed; loads no HTTP client.
+
+    :param url: where to
+    :param headers: the caller's own
+    :param body: see the operator
+    :param timeout: seconds
+    :param success_statuses: see the operator
+    :raises ValueError: one cannot work
+    """
     if url is not None and is_literal(url):
         endpoint = parse_endpoint(url, allowed_networks=allowed_networks())
         if "?" in endpoint.target:

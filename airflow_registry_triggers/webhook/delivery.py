@@ -105,13 +105,24 @@ class Delivery:
             try_number=try_number,
         )
         try:
-            endpoint = self.endpoint()
-        except EndpointRefused as refusal:
-            return Result(replace(record, reason=str(refusal)), Outcome.FINAL)
-        try:
             body = build_body(notification, self.body, webhook_id=webhook_id)
         except ValueError as error:
             return Result(replace(record, reason=f"no body: {error}"), Outcome.FINAL)
+        return await self.send_body(body, webhook_id, record)
+
+    async def send_body(self, body: Body, webhook_id: str, record: AccessRecord) -> Result:
+        """
+        Send a body that is made already.
+
+        :param body: what to send
+        :param webhook_id: its id
+        :param record: what is known of the attempt beforehand
+        """
+        record = replace(record, status_code=BLOCKED, trigger_url=mask_url(self.url))
+        try:
+            endpoint = self.endpoint()
+        except EndpointRefused as refusal:
+            return Result(replace(record, reason=str(refusal)), Outcome.FINAL)
         return await self._send(endpoint, body, webhook_id, record)
 
     async def _send(self, endpoint: Endpoint, body: Body, webhook_id: str, record: AccessRecord) -> Result:
