@@ -68,7 +68,8 @@ def judge_fault(error: BaseException) -> Fault:
     for known in chain:
         if isinstance(known, AddressRefused):
             return Fault("blocked", Outcome.FINAL, str(known))
-        if isinstance(known, ssl.SSLError):
+        # aiohttp's own are SSLErrors too, without what OpenSSL said; that is in the next of the chain.
+        if isinstance(known, ssl.SSLError) and not isinstance(known, aiohttp.ClientError):
             return _tls_fault(known)
         if isinstance(known, LookUpTimeout):
             return Fault("timeout", Outcome.RETRY, str(known))
@@ -106,6 +107,9 @@ def _os_fault(chain: list[BaseException]) -> Fault:
         if number in _BY_ERRNO:
             status_code, reason = _BY_ERRNO[number]
             return Fault(status_code, Outcome.RETRY, reason)
+    if any(isinstance(error, ConnectionResetError) for error in chain):
+        # asyncio raises it without a number when a connection ends in the handshake.
+        return Fault("connection_reset", Outcome.RETRY, "the connection was closed in the TLS handshake")
     if any(isinstance(error, aiohttp.ClientConnectorError) for error in chain):
         named = f" ({errno.errorcode[numbers[0]]})" if numbers and numbers[0] in errno.errorcode else ""
         return Fault("unreachable", Outcome.RETRY, f"there is no way to the receiver{named}")

@@ -40,7 +40,8 @@ _SECRET_HEADER = re.compile(
 )
 _URL_HEADERS = frozenset({"location", "content-location", "referer", "refresh", "link"})
 _URL_IN_TEXT = re.compile(r"[a-z][a-z0-9+.-]*://[^\s<>\"']+", re.IGNORECASE)
-_ACTS = re.compile(r"[^ -~]|:(?=:(?:end)?group)", re.IGNORECASE)
+# Not ignoring case throughout: U+0130 would be taken for an i, and so for ASCII.
+_ACTS = re.compile(r"[^ -~]|:(?=:(?i:(?:end)?group))")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 

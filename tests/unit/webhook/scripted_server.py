@@ -7,13 +7,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import socket
+import ssl
+import struct
+import threading
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 import pytest
-
-if TYPE_CHECKING:
-    import ssl
 
 LOOPBACK = ("127.0.0.0/8",)
 
@@ -49,7 +49,7 @@ class Conversation:
     def reset(self) -> None:
         sock = self.writer.get_extra_info("socket")
         # SO_LINGER with zero seconds: close sends RST.
-        sock.setsockopt(__import__("socket").SOL_SOCKET, __import__("socket").SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
 
@@ -139,3 +139,39 @@ async def https_server(
     probe.close()
     await probe.wait_closed()
     return ScriptedServer(script, host=address, port=443, context=context, reads=reads)
+
+
+class BlockingTlsServer:
+    """A server that sends its alerts: asyncio's drops the connection when a handshake fails."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        self.host = own_address()
+        self.requests: list[bytes] = []
+
+    def __enter__(self) -> BlockingTlsServer:
+        try:
+            self._listening = socket.create_server((self.host, 443))
+        except PermissionError:
+            pytest.skip("port 443 may not be bound by this user")
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._thread.join(5)
+        self._listening.close()
+
+    def _serve(self) -> None:
+        connection, _ = self._listening.accept()
+        connection.settimeout(5)
+        with connection, contextlib.suppress(OSError):
+            try:
+                with self._context.wrap_socket(connection, server_side=True) as secure:
+                    self.requests.append(secure.recv(65536))
+                    secure.sendall(response(200, b"fine"))
+            except ssl.SSLError:
+                # Read what is still coming: closing with unread bytes sends RST, which may overtake the alert.
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65536):
+                    pass
