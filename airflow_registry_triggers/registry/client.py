@@ -186,14 +186,14 @@ class RegistryClient:
                 return
             if error.kind != "refused_answer":
                 raise
-            problem = str(error)
+            problem = RegistryError(str(error), kind="not_a_registry")
         else:
             if answer.status == 200 and (is_registry(answer) or not answer.body.strip()):
                 return
             if answer.status == 403 or answer.status >= 500 or answer.status == 429:
                 raise self._error(answer, url)
-            problem = f"answered {answer.status}"
-        raise no_registry(url, problem)
+            problem = no_registry(url, f"answered {answer.status}")
+        raise problem
 
     @property
     def _offers_tokens_to_nobody(self) -> bool:

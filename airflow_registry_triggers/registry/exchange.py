@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -136,7 +137,7 @@ def _target(url: URL, location: str) -> URL:
 
 def _problem(error: Exception, url: URL, limits: Limits) -> RegistryError:
     where = shown(url)
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
+    if isinstance(error, aiohttp.ClientConnectorDNSError | ValueError) or _is_gaierror(error):
         return RegistryError(
             f"{where}: the name {url.host!r} does not resolve; check the host", kind="name", everywhere=True
         )
@@ -155,6 +156,10 @@ def _problem(error: Exception, url: URL, limits: Limits) -> RegistryError:
     else:
         return RegistryError(f"{where}: the answer is no HTTP that can be read", kind="refused_answer")
     return RegistryError(f"{where}: {why}; asked again at the next poll", kind="unavailable", everywhere=True)
+
+
+def _is_gaierror(error: Exception) -> bool:
+    return isinstance(getattr(error, "os_error", error), socket.gaierror)
 
 
 def _reason(error: Exception) -> str:

@@ -232,7 +232,9 @@ class Watermark:
         if not changed:
             return self
         shards = [changed.get(number, shard) for number, shard in enumerate(self.shards)]
-        while any(estimated_size(shards[number] or {}) > MAX_VALUE for number in changed):
+        while len(shards) < _MAX_SHARDS and any(
+            estimated_size(shards[number] or {}) > MAX_VALUE for number in changed
+        ):
             shards = _doubled(shards)
             changed = {number: {} for number in range(len(shards))}
         return replace(self, shards=tuple(shards))

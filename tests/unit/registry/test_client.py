@@ -636,12 +636,15 @@ async def test_check_of_a_registry(registry: ScriptedRegistry) -> None:
     assert [asked.path for asked in registry.asked] == ["/v2/"]
 
 
-async def test_a_name_that_does_not_resolve() -> None:
-    async with RegistryClient("http://registry.invalid") as client:
+@pytest.mark.parametrize(
+    "host", ["registry.invalid", "registry..example", "r" * 64 + ".example", "1.2.3.4.5"]
+)
+async def test_a_name_that_does_not_resolve(host: str) -> None:
+    async with RegistryClient(f"http://{host}") as client:
         for call in (listing, v1, RegistryClient.check):
             error = await refusal(client, call)
             assert error.kind == "name"
-            assert "registry.invalid" in str(error)
+            assert host in str(error)
 
 
 async def test_nobody_answers() -> None:
