@@ -138,6 +138,8 @@ class Watching(RuleBasedStateMachine):
 
     def answer_head(self, tag: str) -> web.Response | None:
         status = self.broken_heads.get(tag)
+        if status == 404:
+            self.seen[tag] = None  # a ghost: listed, and not there
         if status:
             headers = {"Retry-After": "3600"} if status == 429 else {}
             return web.Response(status=status, headers=headers)
