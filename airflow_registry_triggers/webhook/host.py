@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from urllib.parse import unquote_to_bytes
 
@@ -92,8 +91,6 @@ def _to_ascii(name: str) -> str:
     # Loaded here: few hosts need it.
     import idna
 
-    if unicodedata.normalize("NFKC", name) != name:
-        raise HostError("encoded_host", "it changes under Unicode normalization; write it as it is meant")
     if len(name) > MAX_NAME:
         raise HostError("bad_host", f"a name has at most {MAX_NAME} characters")
     try:

@@ -209,7 +209,10 @@ class _Reading:
                 name = parse_bracketed(host[1:-1])
                 self._check_address(name)
             if unicodedata.normalize("NFKC", authority) != authority:
-                self._refuse("encoded_host", "the host changes under Unicode normalization")
+                self._refuse(
+                    "encoded_host",
+                    "the host changes under Unicode normalization (NFKC); write it as it is meant",
+                )
             if userinfo:
                 self._refuse(
                     "userinfo", "no user and password in a URL, also no empty ones; use a Connection"

@@ -186,6 +186,20 @@ def test_text_without_a_secret_stays_as_it_is() -> None:
     assert Masker().mask(text) == text
 
 
+def test_json_in_json() -> None:
+    secret = 'token-\u00fc"\\-secret'
+    for layers in range(4):
+        echo = secret
+        for _ in range(layers):
+            echo = json.dumps(echo)
+        assert "secret" not in Masker([secret]).mask(echo), layers
+
+
+def test_form_encoded_space() -> None:
+    assert Masker(["a b-secret"]).mask("x a+b-secret y") == "x *** y"
+    assert Masker(["a+b-secret"]).mask("x a b-secret y") == "x *** y"
+
+
 def test_longer_secret_is_masked_whole() -> None:
     assert Masker(["abcd", "abcdefgh"]).mask("x abcdefgh y abcd z") == "x *** y *** z"
 
