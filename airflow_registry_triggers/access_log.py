@@ -26,10 +26,13 @@ def log_record(log: Any, record: AccessRecord) -> None:
     """
     # What a pusher, a receiver or a conf wrote must not start a line nor turn one around.
     fields = {
-        name: escape_text(value) if isinstance(value, str) else value
-        for name, value in record.log_fields().items()
+        name: value if _is_plain(value) else escape_text(value) for name, value in record.log_fields().items()
     }
     log.info(LOG_EVENT, **fields)
+
+
+def _is_plain(value: Any) -> bool:
+    return not isinstance(value, str) or (value.isascii() and value.isprintable() and "::" not in value)
 
 
 def push_records(context: Context, records: Iterable[AccessRecord]) -> list[dict[str, Any]]:
@@ -45,4 +48,4 @@ def push_records(context: Context, records: Iterable[AccessRecord]) -> list[dict
     kept = within_limit(records)
     for key, group in by_status_code(kept).items():
         context["ti"].xcom_push(key=key, value=group)
-    return [record.to_dict() for record in kept]
+    return kept

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +133,7 @@ class AccessRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the JSON form, in the order of the fields."""
-        values = asdict(self)
+        values = {name: getattr(self, name) for name in _NAMES}
         values["attempts"] = [dict(attempt) for attempt in self.attempts]
         return values
 
@@ -150,7 +150,7 @@ class AccessRecord:
         JSON in ASCII cannot start a line.
         """
         flat: dict[str, Any] = {}
-        for name in (item.name for item in fields(self)):
+        for name in _NAMES:
             value = getattr(self, name)
             flat[LOG_PREFIX + name] = value if isinstance(value, str | int | None) else json.dumps(value)
         return flat
@@ -164,29 +164,33 @@ class AccessRecord:
         )
 
 
-def within_limit(records: Iterable[AccessRecord], limit: int = LIST_LIMIT) -> list[AccessRecord]:
+_NAMES = tuple(item.name for item in fields(AccessRecord))
+
+
+def within_limit(records: Iterable[AccessRecord], limit: int = LIST_LIMIT) -> list[dict[str, Any]]:
     """
-    Keep a task's records below a size: from the record that would exceed it on, bodies are left out.
+    Give a task's records as JSON below a size: from the one that would exceed it on, bodies are left out.
 
     :param records: the records
     :param limit: bytes of JSON
     """
-    kept: list[AccessRecord] = []
+    kept: list[dict[str, Any]] = []
     size = 0
     for record in records:
-        size += len(json.dumps(record.to_dict()))
-        kept.append(record if size <= limit else record.without_bodies())
+        fields_of = record.to_dict()
+        size += len(json.dumps(fields_of))
+        kept.append(fields_of if size <= limit else record.without_bodies().to_dict())
     return kept
 
 
-def by_status_code(records: Iterable[AccessRecord]) -> dict[str, list[dict[str, Any]]]:
+def by_status_code(records: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """
     Group records as they are pushed to XCom.
 
-    :param records: the records of one try
+    :param records: the records of one try, as JSON
     :return: XCom key to list of records
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     for record in records:
-        groups.setdefault(XCOM_PREFIX + record.status_code, []).append(record.to_dict())
+        groups.setdefault(XCOM_PREFIX + record["status_code"], []).append(record)
     return groups

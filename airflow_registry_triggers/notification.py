@@ -178,7 +178,13 @@ class Notification:
 
 def _in_order(part: Mapping[str, Any], order: tuple[str, ...]) -> dict[str, Any]:
     known = [key for key in order if key in part]
-    return {key: copy.deepcopy(part[key]) for key in (*known, *(key for key in part if key not in order))}
+    keys = (*known, *(key for key in part if key not in order))
+    return {key: _copied(part[key]) for key in keys}
+
+
+def _copied(value: Any) -> Any:
+    # deepcopy costs more than all else of a body; most values are text.
+    return value if isinstance(value, str) else copy.deepcopy(value)
 
 
 def _full_name(repository: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airflow_registry_triggers.access_record import AccessRecord
@@ -44,7 +45,7 @@ class Result:
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Delivery:
     """
     Everything but the notification: where to, with which headers and body, for how long.
@@ -79,13 +80,20 @@ class Delivery:
         check_timeout(self.timeout)
         check_success_statuses(self.success_statuses)
 
-    def endpoint(self) -> Endpoint:
-        """
-        Parse the URL.
+    @cached_property
+    def _endpoint(self) -> Endpoint | EndpointRefused:
+        try:
+            return parse_endpoint(self.url, allowed_networks=self.allowed_networks)
+        except EndpointRefused as refusal:
+            return refusal
 
-        :raises EndpointRefused: the policy refuses it
-        """
-        return parse_endpoint(self.url, allowed_networks=self.allowed_networks)
+    @cached_property
+    def _masked_url(self) -> str:
+        return mask_url(self.url)
+
+    @cached_property
+    def _masker(self) -> Masker:
+        return Masker((*self.secrets, *self.signing_secrets, *url_secrets(self.url)))
 
     async def attempt(self, notification: Notification, trigger_name: str, try_number: int) -> Result:
         """
@@ -101,7 +109,7 @@ class Delivery:
             status_code=BLOCKED,
             trigger_name=trigger_name,
             trigger_log_id=f"{webhook_id}/{try_number}",
-            trigger_url=mask_url(self.url),
+            trigger_url=self._masked_url,
             try_number=try_number,
         )
         try:
@@ -118,15 +126,12 @@ class Delivery:
         :param webhook_id: its id
         :param record: what is known of the attempt beforehand
         """
-        record = replace(record, status_code=BLOCKED, trigger_url=mask_url(self.url))
-        try:
-            endpoint = self.endpoint()
-        except EndpointRefused as refusal:
-            return Result(replace(record, reason=str(refusal)), Outcome.FINAL)
-        return await self._send(endpoint, body, webhook_id, record)
+        record = replace(record, status_code=BLOCKED, trigger_url=self._masked_url)
+        if isinstance(self._endpoint, EndpointRefused):
+            return Result(replace(record, reason=str(self._endpoint)), Outcome.FINAL)
+        return await self._send(self._endpoint, body, webhook_id, record)
 
     async def _send(self, endpoint: Endpoint, body: Body, webhook_id: str, record: AccessRecord) -> Result:
-        masker = Masker((*self.secrets, *self.signing_secrets, *url_secrets(self.url)))
         headers = request_headers(
             self.headers,
             body,
@@ -143,9 +148,9 @@ class Delivery:
             allowed_networks=self.allowed_networks,
             ca_file=self.ca_file,
             secret_query=self.secret_query,
-            masker=masker,
+            masker=self._masker,
         )
-        return _judged(attempt, _filled(record, attempt, _recorded(body, masker)))
+        return _judged(attempt, _filled(record, attempt, _recorded(body, self._masker)))
 
 
 def _filled(record: AccessRecord, attempt: Attempt, request_body: str) -> AccessRecord:
