@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+
+from airflow_registry_triggers.notification import Notification
+from airflow_registry_triggers.webhook.body import build_body, check_body
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [
@@ -51,6 +55,33 @@ def test_what_a_document_links_to_is_there(path):
                 for heading in re.findall(r"^#+ (.*)$", linked.read_text(), re.MULTILINE)
             }
             assert anchor in headings, target
+
+
+def test_the_templates_of_the_documents_give_the_json_they_promise():
+    text = (ROOT / "docs" / "bodies.md").read_text()
+    slack, docker_hub, harbor = re.findall(r"```jinja\n(.*?)\n```", text, re.DOTALL)
+    push = Notification.from_dict(
+        {
+            "push_data": {"digest": "sha256:d", "pushed_at": "2026-01-01 00:00:00", "tag": 'v"1'},
+            "repository": {
+                "name": "app",
+                "namespace": "team",
+                "repo_full_name": "team/app",
+                "repo_type": "PUBLIC",
+            },
+            "event": {"registry": "r.example"},
+        }
+    )
+
+    def rendered(template):
+        check_body(template)
+        return json.loads(build_body(push, template, webhook_id="msg_1").content)
+
+    assert rendered(slack) == {"text": 'team/app:v"1 was pushed, sha256:d'}
+    assert rendered(docker_hub)["repository"]["is_private"] is False
+    assert rendered(docker_hub)["push_data"]["tag"] == 'v"1'
+    (resource,) = rendered(harbor)["event_data"]["resources"]
+    assert resource == {"digest": "sha256:d", "tag": 'v"1', "resource_url": 'r.example/team/app:v"1'}
 
 
 def test_nothing_names_a_machine_or_a_package_index():
