@@ -54,8 +54,9 @@ chaos:  ## kill processes of a real Airflow on PostgreSQL and Redis
 	@$(STAGE) setup .ci/setup postgresql redis-server
 	@$(STAGE) chaos $(PYTEST) -m chaos --timeout 0 $(ARGS)
 
-bench: setup  ## measure against the floor and against what would be used instead
-	@$(STAGE) bench $(BIN)/python -m benchmarks
+bench:  ## measure against the floor and against what would be used instead (ARGS names some)
+	@$(STAGE) setup .ci/setup postgresql redis-server
+	@$(STAGE) bench $(BIN)/python -m benchmarks $(ARGS)
 
 build: setup  ## source distribution and wheel in dist/
 	@$(STAGE) build $(BIN)/python -m build --no-isolation

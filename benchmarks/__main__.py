@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""All measurements, one after the other; or those that are named: ``python -m benchmarks delivery``."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from importlib import metadata
+
+MODULES = {
+    "registry_poll": "What an unchanged poll costs",
+    "delivery": "What a delivery costs",
+    "event_latency": "From a push to its webhook",
+    "scale": "A thousand repositories, a hundred Dags",
+    "access_log": "A page of the access log",
+}
+
+
+def main() -> int:
+    """Run each in a process of its own, so that none pays for another's memory."""
+    wanted = sys.argv[1:] or list(MODULES)
+    unknown = [name for name in wanted if name not in MODULES]
+    if unknown:
+        print(f"no such measurement: {', '.join(unknown)}; there are {', '.join(MODULES)}")
+        return 2
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("apache-airflow", "aiohttp"))
+    print(
+        f"Python {platform.python_version()}, {versions}, {platform.system()} {platform.machine()}",
+        flush=True,
+    )
+    failed = []
+    for name in wanted:
+        print(f"\n## {MODULES[name]} (python -m benchmarks {name})\n", flush=True)
+        if subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode:
+            failed.append(name)
+    if failed:
+        print(f"\nfailed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
