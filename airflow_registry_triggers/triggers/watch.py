@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
 from airflow_registry_triggers.hooks.registry import RegistryHook, RegistryTarget
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RegistryProducer", "StreamKey", "WatchedEvent", "watching"]
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 StreamKey = tuple[str, str, str]
 
