@@ -136,7 +136,10 @@ def parse_networks(value: Networks) -> tuple[Network, ...]:
     :param value: CIDRs or single addresses; text with commas or white space between them, or a sequence
     :raises ValueError: when one is no network; the text names it
     """
-    return _parsed(value if isinstance(value, str) else tuple(value))
+    try:
+        return _parsed(value if isinstance(value, str) else tuple(value))
+    except TypeError:
+        raise ValueError(f"{value!r}: expected networks in CIDR form, such as ['10.1.0.0/16']") from None
 
 
 @lru_cache(maxsize=64)
@@ -172,7 +175,8 @@ def address_class(address: str | Address) -> str | None:
     :param address: the address
     :return: its class, such as ``private (RFC 1918)``; None where it is public
     """
-    return _class_of_any(address)
+    known = isinstance(address, str | IPv4Address | IPv6Address)
+    return _class_of_any(address) if known else "not an address"
 
 
 @lru_cache(maxsize=1024)

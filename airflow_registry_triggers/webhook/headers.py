@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from airflow_registry_triggers import __version__
-from airflow_registry_triggers.webhook.signing import sign_all
+from airflow_registry_triggers.webhook.signing import check_id, sign_all
 
 if TYPE_CHECKING:
     from airflow_registry_triggers.webhook.body import Body
@@ -122,6 +122,7 @@ def request_headers(
     :raises ValueError: a header, the id or a secret cannot be used
     """
     check_headers(headers)
+    check_id(webhook_id)
     ours = {
         "Content-Type": body.content_type,
         **body.headers,

@@ -28,6 +28,8 @@ _PREFIX = "whsec_"
 _BACKSLASHED = {'"': '"', "\\": "\\", "/": "/", "n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _LETTERS = {char: letter for letter, char in _BACKSLASHED.items()}
 _JSON_LAYERS = 3
+# Bounded: a text of backslashes alone would take quadratic time otherwise.
+_ESCAPE = r"\\{1,8}"
 _JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([\"\\/nrtbf]))")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#0?39;"}
 
@@ -184,10 +186,10 @@ def _char_pattern(char: str) -> str:
     spellings = [
         re.escape(char),
         "".join(f"%(?i:{byte:02x})" for byte in raw),
-        "".join(rf"\\+u(?i:{units[at : at + 4]})" for at in range(0, len(units), 4)),
+        "".join(rf"{_ESCAPE}u(?i:{units[at : at + 4]})" for at in range(0, len(units), 4)),
     ]
     if char in _LETTERS:
-        spellings.append(rf"\\+{re.escape(_LETTERS[char])}")
+        spellings.append(rf"{_ESCAPE}{re.escape(_LETTERS[char])}")
     if char in _ENTITIES:
         spellings.append(_ENTITIES[char])
     if char in " +":
@@ -199,7 +201,7 @@ def _byte_pattern(byte: int) -> str:
     spellings = [
         re.escape(chr(byte)),
         f"%(?i:{byte:02x})",
-        rf"\\+x(?i:{byte:02x})",
-        rf"\\+u00(?i:{byte:02x})",
+        rf"{_ESCAPE}x(?i:{byte:02x})",
+        rf"{_ESCAPE}u00(?i:{byte:02x})",
     ]
     return f"(?:{'|'.join(spellings)})"

@@ -39,7 +39,7 @@ _SECRET_HEADER = re.compile(
     r"(?:.*[-_])?(?:authorization|cookie2?|token|key|apikey|secret|password)", re.IGNORECASE | re.DOTALL
 )
 _URL_HEADERS = frozenset({"location", "content-location", "referer", "refresh", "link"})
-_URL_IN_TEXT = re.compile(r"[a-z][a-z0-9+.-]*://[^\s<>\"']+", re.IGNORECASE)
+_URL_IN_TEXT = re.compile(r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]*://[^\s<>\"']+", re.IGNORECASE)
 # Not ignoring case throughout: U+0130 would be taken for an i, and so for ASCII.
 _ACTS = re.compile(r"[^ -~]|:(?=:(?i:(?:end)?group))")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}

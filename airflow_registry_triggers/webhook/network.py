@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -190,5 +191,8 @@ async def _in_daemon_thread(call: Callable[[], list[str]]) -> list[str]:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(settle, result, failed)
 
-    threading.Thread(target=run, name="webhook-lookup", daemon=True).start()
+    try:
+        threading.Thread(target=run, name="webhook-lookup", daemon=True).start()
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, "no thread could be started for the look-up") from error
     return await future

@@ -77,13 +77,13 @@ def check_success_statuses(success_statuses: Iterable[int]) -> tuple[int, ...]:
     """
     if isinstance(success_statuses, str | bytes | int) or not isinstance(success_statuses, Iterable):
         raise ValueError(f"success_statuses={success_statuses!r}: expected a list of numbers, such as [409]")
-    statuses = tuple(dict.fromkeys(success_statuses))
+    statuses = list(success_statuses)
     for status in statuses:
         if not _is_status(status):
             raise ValueError(
                 f"success_statuses: {status!r} is no final HTTP status; numbers from 200 to 599 may be listed"
             )
-    return statuses
+    return tuple(dict.fromkeys(statuses))
 
 
 def heeds_retry_after(status: int) -> bool:
@@ -102,7 +102,10 @@ def parse_retry_after(value: str, now: datetime | float) -> float | None:
     :param value: digits, or an HTTP-date in any of its three forms
     :param now: the time, as a datetime with a time zone or as seconds since the epoch
     :return: seconds to wait, 0 for a date in the past; None where the value is neither
+    :raises ValueError: ``now`` has no time zone
     """
+    if isinstance(now, datetime) and now.tzinfo is None:
+        raise ValueError(f"now={now!r}: a time zone is wanted")
     text = value.strip(" \t")
     if _DIGITS.fullmatch(text):
         return float(text)

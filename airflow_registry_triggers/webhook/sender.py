@@ -20,7 +20,7 @@ from airflow_registry_triggers.webhook.masking import (
     secret_header_values,
     url_secrets,
 )
-from airflow_registry_triggers.webhook.network import LookUp, Networks, look_up
+from airflow_registry_triggers.webhook.network import LookUp, Networks, look_up, parse_networks
 from airflow_registry_triggers.webhook.outcome import (
     Outcome,
     check_success_statuses,
@@ -109,6 +109,7 @@ async def send(
     """
     deadline = asyncio.get_running_loop().time() + check_timeout(timeout)
     successes = check_success_statuses(success_statuses)
+    networks = parse_networks(allowed_networks)
     check_sendable(headers)
     target = with_query(endpoint.target, secret_query or "")
     sent = _complete(endpoint, content, headers)
@@ -116,7 +117,7 @@ async def send(
         endpoint,
         deadline=deadline,
         ssl_context=client_context(ca_file) if endpoint.scheme == "https" else None,
-        allowed_networks=allowed_networks,
+        allowed_networks=networks,
         lookup=lookup,
     )
     known = (*query_values(secret_query or ""), *secret_header_values(headers), *url_secrets(endpoint.url))

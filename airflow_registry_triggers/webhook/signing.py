@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["MAX_SECRETS", "check_secret", "sign", "sign_all"]
+__all__ = ["MAX_SECRETS", "check_id", "check_secret", "sign", "sign_all"]
 
 MAX_SECRETS = 2
 """Secrets that may sign at once: the current one and, while a receiver changes over, the one before it."""
@@ -48,6 +48,19 @@ def check_secret(secret: str) -> bytes:
     return key
 
 
+def check_id(webhook_id: str) -> None:
+    """
+    Check the id of a webhook.
+
+    :param webhook_id: the id
+    :raises ValueError: it is empty, or has a full stop
+    """
+    if not isinstance(webhook_id, str) or not webhook_id or "." in webhook_id:
+        raise ValueError(
+            f"webhook-id {webhook_id!a}: expected text without a full stop, which separates what is signed"
+        )
+
+
 def sign(secret: str, webhook_id: str, timestamp: int, body: bytes) -> str:
     """
     Sign one attempt.
@@ -60,10 +73,7 @@ def sign(secret: str, webhook_id: str, timestamp: int, body: bytes) -> str:
     :raises ValueError: the secret or the id cannot be used
     """
     key = check_secret(secret)
-    if not isinstance(webhook_id, str) or not webhook_id or "." in webhook_id:
-        raise ValueError(
-            f"webhook-id {webhook_id!a}: expected text without a full stop, which separates what is signed"
-        )
+    check_id(webhook_id)
     if not isinstance(timestamp, int) or isinstance(timestamp, bool):
         raise ValueError(f"webhook-timestamp {timestamp!a}: expected whole seconds since the epoch")
     signed = b".".join((webhook_id.encode(), str(timestamp).encode(), body))

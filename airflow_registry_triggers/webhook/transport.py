@@ -142,7 +142,7 @@ class Exchange:
         path, _, query = target.partition("?")
         return URL.build(
             scheme=endpoint.scheme,
-            host=endpoint.lookup_name,
+            host=f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.lookup_name,
             port=endpoint.port,
             path=path,
             query_string=query,

@@ -15,7 +15,13 @@ import unicodedata
 from dataclasses import dataclass
 from typing import NoReturn
 
-from airflow_registry_triggers.webhook.addresses import AddressRefused, Networks, address_class, is_allowed
+from airflow_registry_triggers.webhook.addresses import (
+    AddressRefused,
+    Networks,
+    address_class,
+    is_allowed,
+    parse_networks,
+)
 from airflow_registry_triggers.webhook.host import HostError, parse_bracketed, parse_host
 from airflow_registry_triggers.webhook.masking import escape_text, mask_url
 from airflow_registry_triggers.webhook.target import normalize_target
@@ -116,7 +122,7 @@ def parse_endpoint(url: object, *, allowed_networks: Networks = ()) -> Endpoint:
     :raises EndpointRefused: it is refused; :attr:`EndpointRefused.reason` says by which rule
     :raises ValueError: ``allowed_networks`` holds what is no network
     """
-    return _Reading(url, allowed_networks).endpoint()
+    return _Reading(url, parse_networks(allowed_networks)).endpoint()
 
 
 class _Reading:
@@ -211,7 +217,7 @@ class _Reading:
             if unicodedata.normalize("NFKC", authority) != authority:
                 self._refuse(
                     "encoded_host",
-                    "the host changes under Unicode normalization (NFKC); write it as it is meant",
+                    "the host changes under Unicode normalization (NFKC)",
                 )
             if userinfo:
                 self._refuse(

@@ -71,10 +71,13 @@ class ScriptedServer:
         self._context = context
         self._reads = reads
         self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
         self.connections = 0
         self.requests: list[bytes] = []
 
     async def __aenter__(self) -> ScriptedServer:
+        if self._server is not None:
+            return self  # started before, to see whether it can be
         self._server = await asyncio.start_server(
             self._serve, self._host, self._port, ssl=self._context, limit=4 * 1024 * 1024
         )
@@ -82,6 +85,7 @@ class ScriptedServer:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        assert self._server is not None
         self._server.close()
         for task in self._tasks:
             task.cancel()

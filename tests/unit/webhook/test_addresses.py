@@ -98,6 +98,8 @@ def test_neighbours_of_the_blocks_are_public() -> None:
         ("127.1", "not an address"),
         ("010.0.0.1", "not an address"),
         ("", "not an address"),
+        (2130706433, "not an address"),
+        (["127.0.0.1"], "not an address"),
     ],
 )
 def test_named(address: str, named: str) -> None:
@@ -173,6 +175,10 @@ def test_nothing_is_listed_by_default_and_listing_is_exact() -> None:
     assert is_allowed("169.254.169.254", ["169.254.169.254/32"])
 
 
+def test_networks_of_a_generator_count_every_time() -> None:
+    assert is_allowed("10.1.2.3", (network for network in ["10.0.0.0/8"]))
+
+
 def test_networks_are_read_from_text_and_lists() -> None:
     wanted = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8"))
     assert parse_networks("10.0.0.0/8, fd00::/8") == wanted
@@ -190,6 +196,8 @@ def test_networks_are_read_from_text_and_lists() -> None:
         ("10.0.0.0/33", "10.1.0.0/16"),
         (["10.0.0.0/8", 7], "expected a network"),
         (["10.0.0.0/8", None], "expected a network"),
+        ([["10.0.0.0/8"]], "expected networks"),
+        (None, "expected networks"),
     ],
 )
 def test_what_is_no_network_is_named_with_a_way_out(value: str | list[str], hint: str) -> None:

@@ -37,6 +37,12 @@ def test_no_secret_no_signature() -> None:
     assert "webhook-signature" not in request_headers({}, BODY, webhook_id="msg_1", timestamp=1)
 
 
+@pytest.mark.parametrize("webhook_id", ["", "msg.1"])
+def test_id_is_checked_without_a_secret_too(webhook_id: str) -> None:
+    with pytest.raises(ValueError, match="webhook-id"):
+        request_headers({}, BODY, webhook_id=webhook_id, timestamp=1)
+
+
 def test_headers_of_the_body_win() -> None:
     body = Body(b"{}", "application/cloudevents+json", {"ce-id": "msg_1"})
     headers = request_headers({"CE-ID": "other", "user-agent": "mine"}, body, webhook_id="msg_1", timestamp=1)

@@ -26,6 +26,7 @@ from airflow_registry_triggers.webhook.masking import (
 
 if TYPE_CHECKING:
     import random
+import time
 
 TOKEN = "xoxb-1234567890-abcdefghij"
 
@@ -193,6 +194,18 @@ def test_json_in_json() -> None:
         for _ in range(layers):
             echo = json.dumps(echo)
         assert "secret" not in Masker([secret]).mask(echo), layers
+
+
+@pytest.mark.parametrize("filler", ["\\", "%", "&", "+", "\\u0041", "%41", "&amp;", "a", "*", "://", "//@"])
+def test_hostile_texts_take_no_longer_than_their_length(filler: str) -> None:
+    # Quadratic ones take minutes here; the limit is generous.
+    text = TOKEN + filler * (60_000 // len(filler))
+    began = time.monotonic()
+    assert TOKEN not in Masker([TOKEN, SECRET, f"Bearer {TOKEN}"]).mask(text, is_cut=True)
+    mask_url(text)
+    mask_headers({"Location": text[:8190], "Link": text[:8190], text[:8190]: "x"})
+    escape_text(text)
+    assert time.monotonic() - began < 10
 
 
 def test_form_encoded_space() -> None:

@@ -208,6 +208,32 @@ def test_socket_guard_makes_sockets_for_public_addresses_only() -> None:
     assert guard.refused is not None
 
 
+async def test_system_lookup_is_the_default() -> None:
+    async with ScriptedServer(OK) as server:
+        endpoint = parse_endpoint(f"http://localhost:{server.port}/")
+        attempt = await send(endpoint, b"{}", {}, timeout=5, allowed_networks="127.0.0.0/8 ::1/128")
+    assert (attempt.status_code, server.connections) == ("200", 1)
+
+
+async def test_next_address_is_tried_where_one_refuses_the_connection(names: NameServer) -> None:
+    async with ScriptedServer(OK, host="127.0.0.2") as server:
+        attempt = await post(f"http://pair.test:{server.port}/", names, allowed=("127.0.0.0/8",))
+    assert (attempt.status_code, server.connections) == ("200", 1)
+
+
+async def test_address_of_ipv6() -> None:
+    try:
+        server = await ScriptedServer(OK, host="::1").__aenter__()
+    except OSError:
+        pytest.skip("there is no IPv6 here")
+    async with server:
+        endpoint = parse_endpoint(f"http://[::1]:{server.port}/", allowed_networks=["::1/128"])
+        attempt = await send(endpoint, b"{}", {}, allowed_networks=["::1/128"])
+        refused = await send(endpoint, b"{}", {})
+    assert (attempt.status_code, refused.status_code, server.connections) == ("200", "blocked", 1)
+    assert f"Host: [::1]:{server.port}\r\n".encode() in server.requests[0]
+
+
 async def test_trailing_dot_reaches_the_lookup() -> None:
     asked: list[str] = []
 

@@ -76,7 +76,9 @@ def test_statuses_that_may_be_listed() -> None:
     assert check_success_statuses(()) == ()
 
 
-@pytest.mark.parametrize("listed", [[700], [199], ["409"], [True], [None], [409, 0], 409, "409", None])
+@pytest.mark.parametrize(
+    "listed", [[700], [199], ["409"], [True], [None], [409, 0], [[409]], 409, "409", None]
+)
 def test_statuses_that_may_not(listed: Any) -> None:
     with pytest.raises(ValueError, match="success_statuses") as refused:
         check_success_statuses(listed)
@@ -139,6 +141,11 @@ def test_retry_after_cases() -> None:
 def test_retry_after(value: str, seconds: float | None) -> None:
     assert parse_retry_after(value, NOW) == seconds
     assert parse_retry_after(value, NOW.astimezone(timezone(timedelta(hours=-7)))) == seconds
+
+
+def test_time_without_a_zone_is_refused() -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        parse_retry_after("5", NOW.replace(tzinfo=None))
 
 
 @given(st.one_of(st.text(), st.text("0123456789 GMTNovJan:,-").map(str)))

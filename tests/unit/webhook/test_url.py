@@ -93,6 +93,7 @@ def test_url_is_rebuilt_from_the_parts(endpoint: Endpoint, url: str, authority: 
 def test_listed_address_is_accepted_and_another_is_not() -> None:
     assert parse_endpoint("http://127.0.0.1:8080/x", allowed_networks=["127.0.0.0/8"]).host == "127.0.0.1"
     assert reason_of("http://127.0.0.1:8080/x", allowed_networks=["10.0.0.0/8"]) == "ip_denied"
+    assert parse_endpoint("http://[::1]/", allowed_networks=(text for text in ["::1/128"])).host == "::1"
 
 
 def test_refusal_says_what_why_and_the_way_out() -> None:
