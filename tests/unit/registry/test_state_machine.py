@@ -6,7 +6,7 @@ Random operations on a registry and on the process that watches it, checked agai
 The watcher does what the sensor does: poll, save the groundwork, remember what was found, hand it on, advance;
 it is killed before any write, also between two keys. See push_model for what it is checked against.
 
-One operation is one step of a state machine; ``make test`` runs 500, ``make fuzz`` 5,000 (FUZZ_EXAMPLES times 50).
+One operation is one step of a state machine; ``make test`` runs 500 or more, ``make fuzz`` 5,000 (FUZZ_EXAMPLES).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import pytest
 from aiohttp import web
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from airflow_registry_triggers.registry import poll as poll_module
 from airflow_registry_triggers.registry import transport, watermark
@@ -55,8 +55,8 @@ RULES = [
 ]
 
 STEPS = 50
-EXAMPLES = 10
-FUZZ_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
+OPERATIONS = 500
+FUZZ_OPERATIONS = int(os.environ.get("FUZZ_EXAMPLES", "5000"))
 
 
 class Killed(BaseException):
@@ -66,7 +66,11 @@ class Killed(BaseException):
 class Watching(RuleBasedStateMachine):
     """A registry, a store, a consumer, and a process that may die."""
 
-    first_run = "baseline"
+    operations = 0
+
+    @invariant()
+    def count(self) -> None:
+        Watching.operations += 1
 
     @initialize(
         first_run=st.sampled_from(["baseline", "baseline", "notify"]),
@@ -389,18 +393,28 @@ def flipped(text: str) -> str:
     return changed
 
 
-COMMON = {
-    "deadline": None,
-    "stateful_step_count": STEPS,
-    "suppress_health_check": list(HealthCheck),
-    "print_blob": True,
-}
+def sized(operations: int) -> settings:
+    """Some machines end early: so more than are needed."""
+    return settings(
+        max_examples=operations // STEPS * 7 // 5,
+        stateful_step_count=STEPS,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=True,
+    )
 
 
 class TestWatching(Watching.TestCase):
-    settings = settings(max_examples=EXAMPLES, **COMMON)
+    settings = sized(OPERATIONS)
+    least = OPERATIONS
+
+    def runTest(self) -> None:
+        Watching.operations = 0
+        super().runTest()
+        assert Watching.operations >= self.least
 
 
 @pytest.mark.fuzz
-class TestWatchingForLong(Watching.TestCase):
-    settings = settings(max_examples=FUZZ_EXAMPLES, **COMMON)
+class TestWatchingForLong(TestWatching):
+    settings = sized(FUZZ_OPERATIONS)
+    least = FUZZ_OPERATIONS
