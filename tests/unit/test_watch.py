@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""The shared stream of the watchers, with a scripted registry and a state store in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+
+import pytest
+from airflow.sdk import Connection
+from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome
+
+from airflow_registry_triggers.hooks.registry import RegistryHook, target_of
+from airflow_registry_triggers.registry.watermark import Watermark
+from airflow_registry_triggers.state import WatermarkStore
+from airflow_registry_triggers.tag_rule import TagRule
+from airflow_registry_triggers.triggers import watch
+from tests.unit.registry.scripted_registry import ScriptedRegistry, SignIn, digest_of
+from tests.unit.test_state import FullStore, MemoryStore
+
+KEY = ("registry-push", "conn", "team/app")
+CLEAN = AdvanceOutcome(acked=1, failed=0)
+
+
+@pytest.fixture
+async def registry():
+    async with ScriptedRegistry().served() as served:
+        served.put("team/app", ["v0"])
+        yield served
+
+
+@pytest.fixture
+def stores(monkeypatch):
+    kept: dict[str, MemoryStore] = {}
+    monkeypatch.setattr(watch, "state_of_asset", lambda name: kept.setdefault(name, MemoryStore()))
+    monkeypatch.setattr(watch, "FIRST_POLL_WITHIN", 0.0)
+    monkeypatch.setattr(watch, "FIRST_BACK_OFF", 0.1)
+    return kept
+
+
+@pytest.fixture
+def connection(monkeypatch, registry):
+    """The Connection that is read; a test changes it under the watcher."""
+    current = {"host": registry.url, "extra": {"poll_interval": 1}}
+
+    async def atarget(self, repository=None):
+        values = {**current, "extra": json.dumps(current["extra"])}
+        return target_of(Connection(conn_id="conn", conn_type="oci_registry", **values), repository)
+
+    monkeypatch.setattr(RegistryHook, "atarget", atarget)
+    return current
+
+
+@contextlib.asynccontextmanager
+async def stream(*watched, wait=0.05):
+    """Run a producer; its pushes come through a queue, and are confirmed by whoever takes them."""
+    producer = watch.RegistryProducer(KEY)
+    queue: asyncio.Queue = asyncio.Queue()
+
+    async def pump():
+        async for item in producer.open_stream():
+            queue.put_nowait(item)
+
+    with contextlib.ExitStack() as stack:
+        for asset, rule in watched or (("asset", TagRule()),):
+            stack.enter_context(watch.watching(KEY, asset, rule))
+        task = asyncio.create_task(pump())
+        try:
+            yield producer, queue
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            await producer.aclose()
+
+
+async def until(predicate, seconds=5.0):
+    async with asyncio.timeout(seconds):
+        while not predicate():
+            await asyncio.sleep(0.02)
+
+
+def stored(stores, asset="asset"):
+    return WatermarkStore(stores[asset]).load() if asset in stores else Watermark()
+
+
+async def baseline(stores, *assets):
+    await until(lambda: all(stored(stores, asset).epoch for asset in assets or ("asset",)))
+
+
+async def test_the_watermark_moves_when_the_event_is_confirmed_and_not_before(registry, stores, connection):
+    async with stream() as (producer, queue):
+        await baseline(stores)
+        registry.put("team/app", ["v1"])
+        event, pushed = await asyncio.wait_for(queue.get(), 5)
+        assert event.payload["push_data"] == {
+            **event.payload["push_data"],
+            "tag": "v1",
+            "digest": digest_of("first"),
+        }
+        await asyncio.sleep(1.2)  # another poll must neither store nor repeat it
+        assert stored(stores).mark_of("v1") is None
+        assert queue.empty()
+        await producer.advance([AdvanceItem(pushed, CLEAN)])
+        assert stored(stores).mark_of("v1").generation == 1
+
+
+async def test_a_crash_before_the_confirmation_announces_again_with_the_same_id(registry, stores, connection):
+    async with stream() as (_, queue):
+        await baseline(stores)
+        registry.put("team/app", ["v1"])
+        first, _ = await asyncio.wait_for(queue.get(), 5)
+    async with stream() as (producer, queue):
+        again, pushed = await asyncio.wait_for(queue.get(), 5)
+        await producer.advance([AdvanceItem(pushed, CLEAN)])
+    assert again.payload["event"]["id"] == first.payload["event"]["id"]
+    async with stream() as (_, queue):
+        await asyncio.sleep(0.5)
+        assert queue.empty()
+
+
+@pytest.mark.parametrize("outcome", [AdvanceOutcome(0, 0), AdvanceOutcome(1, 1), AdvanceOutcome(1, 0, 1)])
+async def test_what_is_not_clean_is_not_stored(registry, stores, connection, outcome):
+    async with stream() as (producer, queue):
+        await baseline(stores)
+        registry.put("team/app", ["v1"])
+        _, pushed = await asyncio.wait_for(queue.get(), 5)
+        with pytest.raises(RuntimeError, match="announced again"):
+            await producer.advance([AdvanceItem(pushed, outcome)])
+        assert stored(stores).mark_of("v1") is None
+
+
+async def test_a_poll_while_an_event_is_unconfirmed_stores_nothing_of_it(registry, stores, connection):
+    async with stream() as (producer, queue):
+        await baseline(stores)
+        registry.put("team/app", ["v1"])
+        _, first = await asyncio.wait_for(queue.get(), 5)
+        registry.put("team/app", ["v2"])
+        _, second = await asyncio.wait_for(queue.get(), 5)
+        assert stored(stores).mark_of("v1") is None
+        await producer.advance([AdvanceItem(second, CLEAN)])
+        assert (stored(stores).mark_of("v1"), stored(stores).mark_of("v2").generation) == (None, 1)
+        await producer.advance([AdvanceItem(first, CLEAN)])
+        assert stored(stores).mark_of("v1").generation == 1
+
+
+async def test_two_rules_of_one_repository_share_the_requests(registry, stores, connection):
+    registry.put("team/app", [f"a{n}" for n in range(5)])
+    watched = (("one", TagRule(tag_regex="a.*")), ("two", TagRule(tag_regex="v.*|a1")))
+    async with stream(*watched) as (_, queue):
+        await baseline(stores, "one", "two")
+        await asyncio.sleep(0.1)
+        registry.asked.clear()
+        registry.put("team/app", {"a1": "other"})
+        events = [(await asyncio.wait_for(queue.get(), 5))[0] for _ in range(2)]
+        assert {event.asset for event in events} == {"one", "two"}
+        assert registry.count("GET", "tags/list") == 1
+        assert registry.count("HEAD") == 6, "each covered tag once"
+
+
+async def test_what_is_wrong_is_said_once_and_that_it_is_well_again_once(
+    registry, stores, connection, caplog
+):
+    caplog.set_level(logging.INFO, logger=watch.__name__)
+    tags = registry.repositories.pop("team/app")
+    async with stream() as (_, _queue):
+        await until(lambda: registry.count("GET", "tags/list") >= 2, 15)
+        assert len([record for record in caplog.records if "no_such_repository" in record.message or "no such repository" in record.message]) == 1  # fmt: skip
+        registry.repositories["team/app"] = tags
+        await until(lambda: stored(stores).epoch is not None, 30)
+        assert [record.message for record in caplog.records if "well again" in record.message] == [
+            "watching team/app through 'conn' is well again"
+        ]
+
+
+async def test_a_changed_password_is_used_without_a_restart(registry, stores, connection):
+    registry.sign_in = SignIn(scheme="basic", challenge='Basic realm="r"', username="u", password="new")
+    connection |= {"login": "u", "password": "old"}
+    async with stream() as (_, _queue):
+        await until(lambda: registry.count() >= 1)
+        connection["password"] = "new"
+        await until(lambda: stored(stores).epoch is not None, 15)
+
+
+async def test_a_fault_of_the_store_does_not_end_the_stream(registry, stores, connection):
+    async with stream() as (producer, queue):
+        await baseline(stores)
+        stores["asset"].left = 0
+        registry.put("team/app", ["v1"])
+        _, pushed = await asyncio.wait_for(queue.get(), 5)
+        with pytest.raises(FullStore):
+            await producer.advance([AdvanceItem(pushed, CLEAN)])
+        stores["asset"].left = None
+
+
+async def test_without_anyone_watching_nothing_is_asked(registry, stores, connection):
+    producer = watch.RegistryProducer(KEY)
+    task = asyncio.ensure_future(anext(producer.open_stream()))
+    await asyncio.sleep(0.4)
+    task.cancel()
+    await producer.aclose()
+    assert registry.count() == 0
