@@ -137,15 +137,16 @@ def _target(url: URL, location: str) -> URL:
 
 def _problem(error: Exception, url: URL, limits: Limits) -> RegistryError:
     where = shown(url)
-    if isinstance(error, aiohttp.ClientConnectorDNSError | ValueError) or _is_gaierror(error):
-        return RegistryError(
-            f"{where}: the name {url.host!r} does not resolve; check the host", kind="name", everywhere=True
-        )
+    # Before ValueError: a certificate that is refused is one of these as well.
     if isinstance(error, ssl.SSLError | aiohttp.ClientSSLError):
         return RegistryError(
             f"{where}: no trusted TLS connection: {_reason(error)}; check the host, or give a ca_file",
             kind="tls",
             everywhere=True,
+        )
+    if isinstance(error, aiohttp.ClientConnectorDNSError | ValueError) or _is_gaierror(error):
+        return RegistryError(
+            f"{where}: the name {url.host!r} does not resolve; check the host", kind="name", everywhere=True
         )
     if isinstance(error, TimeoutError):
         why = f"no whole answer within {limits.seconds:g} s"
