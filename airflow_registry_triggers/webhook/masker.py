@@ -82,7 +82,11 @@ class Masker:
         :param text: the text
         """
         folded = self._compiled.folded
-        return any(form in reading for reading in _readings(text) for form in folded)
+        for reading in _readings(text):
+            for form in folded:  # a loop, since this is asked many times for each attempt
+                if form in reading:
+                    return True
+        return False
 
     def mask(self, text: str, *, is_cut: bool = False) -> str:
         """

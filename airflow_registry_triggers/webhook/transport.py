@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -20,7 +20,7 @@ from airflow_registry_triggers.webhook.network import GuardedResolver, LookUp, N
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
@@ -49,7 +49,7 @@ class Answer:
 
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
-    body: bytes = b""
+    body: bytearray = field(default_factory=bytearray)
     cut: str = ""
 
     def header(self, name: str) -> str:
@@ -98,56 +98,62 @@ class Exchange:
         :param headers: all headers but Content-Length
         """
         token = _current.set(self)
+        shared = _join()
         try:
-            return await self._post(target, content, headers)
+            return await self._post(shared.session, target, content, headers)
         finally:
             _current.reset(token)
+            await _leave(shared)
 
-    async def _post(self, target: str, content: bytes, headers: Mapping[str, str]) -> Answer:
-        async with _session() as session:
+    async def _post(
+        self, session: aiohttp.ClientSession, target: str, content: bytes, headers: Mapping[str, str]
+    ) -> Answer:
+        response: aiohttp.ClientResponse | None = None
+        answer: Answer | None = None
+        try:
             async with asyncio.timeout_at(self._deadline):
                 response = await session.request(
                     "POST",
-                    self._url(target),
+                    _url(self._endpoint, target),
                     data=content,
                     headers=headers,
-                    skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
                     allow_redirects=False,
                     ssl=self._ssl or True,
                     server_hostname=self._endpoint.host if self._ssl else None,
                 )
-            try:
                 answer = Answer(response.status, [_decoded(pair) for pair in response.raw_headers])
-                await self._read(response, answer)
-            finally:
-                # Not released: the rest of the body is never wanted.
-                response.close()
+                await _read(response, answer)
+        except TimeoutError:
+            if answer is None:
+                raise
+            answer.cut = "the time was up"
+        finally:
+            if response is not None:
+                response.close()  # not released: the rest of the body is never wanted
         return answer
 
-    async def _read(self, response: aiohttp.ClientResponse, answer: Answer) -> None:
-        body = bytearray()
-        try:
-            async with asyncio.timeout_at(self._deadline):
-                while len(body) < MAX_READ and (chunk := await response.content.read(MAX_READ - len(body))):
-                    body += chunk
-            answer.cut = "more than 64 KiB came" if len(body) >= MAX_READ else _broken(response)
-        except TimeoutError:
-            answer.cut = "the time was up"
-        except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError):
-            answer.cut = BROKEN
-        answer.body = bytes(body)
 
-    def _url(self, target: str) -> URL:
-        endpoint = self._endpoint
-        path, _, query = target.partition("?")
-        return URL.build(
-            scheme=endpoint.scheme,
-            host=f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.lookup_name,
-            port=endpoint.port,
-            path=path,
-            query_string=query,
-            encoded=True,
-        )
+async def _read(response: aiohttp.ClientResponse, answer: Answer) -> None:
+    content = response.content
+    try:
+        while len(answer.body) < MAX_READ and not content.at_eof():
+            answer.body += await content.read(MAX_READ - len(answer.body))
+        answer.cut = "more than 64 KiB came" if len(answer.body) >= MAX_READ else _broken(response)
+    except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError):
+        answer.cut = BROKEN
+
+
+@lru_cache(maxsize=64)
+def _url(endpoint: Endpoint, target: str) -> URL:
+    path, _, query = target.partition("?")
+    return URL.build(
+        scheme=endpoint.scheme,
+        host=f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.lookup_name,
+        port=endpoint.port,
+        path=path,
+        query_string=query,
+        encoded=True,
+    )
 
 
 # What aiohttp calls back does not know for which exchange; tasks that it starts inherit this.
@@ -180,21 +186,21 @@ class _Shared:
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = WeakKeyDictionary()
 
 
-@asynccontextmanager
-async def _session() -> AsyncIterator[aiohttp.ClientSession]:
+def _join() -> _Shared:
     """Give the session of all exchanges that are under way on this loop. It holds no connection."""
     loop = asyncio.get_running_loop()
     shared = _shared.get(loop)
     if shared is None:
         shared = _shared[loop] = _Shared(_new_session())
     shared.users += 1
-    try:
-        yield shared.session
-    finally:
-        shared.users -= 1
-        if not shared.users:
-            del _shared[loop]
-            await shared.session.close()
+    return shared
+
+
+async def _leave(shared: _Shared) -> None:
+    shared.users -= 1
+    if not shared.users:
+        del _shared[asyncio.get_running_loop()]
+        await shared.session.close()
 
 
 def _new_session() -> aiohttp.ClientSession:
@@ -211,6 +217,7 @@ def _new_session() -> aiohttp.ClientSession:
         timeout=aiohttp.ClientTimeout(total=None),  # one deadline, ours
         auto_decompress=False,
         trust_env=False,
+        skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
         response_class=_StatusFirstResponse,
     )
 
