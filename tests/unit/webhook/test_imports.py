@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,3 +33,15 @@ def test_checking_a_url_loads_none_either() -> None:
 def test_sender_knows_nothing_of_airflow() -> None:
     assert "aiohttp" in loaded("sender")
     assert "airflow" not in loaded("sender")
+
+
+def test_sender_is_used_by_what_runs_on_a_worker_only() -> None:
+    # A triggerer that restarts would send again (rule 14).
+    package = Path(__file__).resolve().parents[3] / "airflow_registry_triggers"
+    users = {
+        file.relative_to(package).parts[0]
+        for file in package.rglob("*.py")
+        if re.search(r"webhook\.(sender|transport|delivery)\b", file.read_text(encoding="utf-8"))
+    }
+    assert "triggers" not in users
+    assert "webhook" in users

@@ -414,7 +414,7 @@ async def test_name_that_is_not_found() -> None:
     assert "SECRET" not in attempt.reason
 
 
-async def test_lookup_that_crashes_is_a_dns_error() -> None:
+async def test_name_without_an_address_is_a_dns_error() -> None:
     attempt = await send(parse_endpoint("http://h.test/"), b"{}", {}, lookup=lambda *_: [])
     assert verdict(attempt) == ("dns_error", "retry", False)
 
