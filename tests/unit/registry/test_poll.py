@@ -435,6 +435,13 @@ async def test_updates_off_watches_for_new_tags_only(watcher: Watcher) -> None:
     assert watcher.registry.by_kind == {"list": 3, "head": 1}
 
 
+async def test_updates_off_where_the_listing_tells_that_a_tag_moved(watcher: Watcher) -> None:
+    watcher.registry.paging = Paging(upload_times={})
+    await watcher.poll(updates=False)
+    watcher.registry.put(REPOSITORY, {"v1": "two", "v3": "one"})
+    assert await watcher.poll(updates=False) == ["v3=one:new"]
+
+
 async def test_updates_off_with_an_explicit_list(watcher: Watcher) -> None:
     rule = TagRule(tags=["v1", "v9"])
     assert await watcher.poll(rule=rule, updates=False) == []
