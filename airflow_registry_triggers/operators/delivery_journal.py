@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from airflow_registry_triggers.access_record import BODY_LEFT_OUT, AccessRecord
@@ -36,7 +37,7 @@ class DeliveryJournal:
         self._store = store
         self._round = max_tries
         self._parts = int(store.get(STATE_KEY) or 0)
-        self._unwritten: list[dict[str, Any]] = []
+        self._unwritten: deque[dict[str, Any]] = deque()
         self._settled: dict[str, dict[str, Any]] = {}
         self._attempts: dict[str, list[dict[str, Any]]] = {}
         for number in range(1, self._parts + 1):
@@ -97,7 +98,8 @@ class DeliveryJournal:
 
     def flush(self) -> None:
         """Write what is new as one more part; bodies are left out where they would make it large."""
-        entries, self._unwritten = self._unwritten, []
+        # Another thread may be adding.
+        entries = [self._unwritten.popleft() for _ in range(len(self._unwritten))]
         if not entries:
             return
         if len(json.dumps(entries)) > MAX_VALUE:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,13 +33,15 @@ class DeliveryRound:
     """
     One try of the task.
 
-    The journal is flushed about once a second: a worker that is killed sends at most the last second's
-    deliveries again, with the same webhook-id.
+    About once a second what was done is logged and written to the journal, in a thread: Airflow takes
+    longer over a line of log than a receiver over a webhook, and no delivery waits for either. A worker
+    that is killed sends at most the last second's deliveries again, with the same webhook-id.
 
     :param context: Airflow's context
     :param delivery: where to, with what
     :param items: notifications, each with the name of its trigger
     :param problems: what came in and is no notification
+    :param report: called with each record, in the order of their ends
     """
 
     def __init__(
@@ -48,41 +50,43 @@ class DeliveryRound:
         delivery: Delivery,
         items: Sequence[tuple[Notification, str]],
         problems: Sequence[str],
+        report: Callable[[AccessRecord], None],
     ) -> None:
         ti, task = context["ti"], context["task"]
         self._delivery = delivery
         self._items = {item.webhook_id(name): (item, name) for item, name in items}
         self._problems = problems
+        self._report = report
+        self._unreported: deque[AccessRecord] = deque()
         self._try_number = ti.try_number
         self._max_tries = ti.max_tries
         self._retry_number = ti.try_number - (ti.max_tries - (task.retries or 0))
         self._journal = DeliveryJournal(context["task_state_store"], ti.max_tries)
         self._results: dict[str, Result] = {}
         self._flushed = time.monotonic()
+        self._flushing: asyncio.Future[None] | None = None
         self._sending: asyncio.Future[Any] | None = None
         self._wait: float | None = None
 
-    async def send_all(self, report: Callable[[AccessRecord], None]) -> None:
-        """
-        Send what is not settled, up to 16 at once.
-
-        :param report: called with each record as it comes
-        """
+    async def send_all(self) -> None:
+        """Send what is not settled, up to 16 at once."""
         waiting = iter([key for key in self._items if not self._journal.is_settled(key)])
 
         async def worker() -> None:
             for webhook_id in waiting:
                 notification, name = self._items[webhook_id]
                 result = await self._delivery.attempt(notification, name, self._try_number)
-                report(self._take(webhook_id, result))
-                await self._flush_at_times()
+                self._take(webhook_id, result)
+                self._flush_at_times()
 
         self._sending = asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
         try:
             await self._sending
         finally:
             self._sending = None
-            self._journal.flush()
+            if self._flushing is not None:
+                await self._flushing
+            self._flush()
 
     def cancel(self) -> None:
         """Stop sending; called from a signal handler."""
@@ -144,18 +148,24 @@ class DeliveryRound:
             return "no try is left"
         return f"next try in about {self._wait_for(pending):.0f} s, {left} left"
 
-    def _take(self, webhook_id: str, result: Result) -> AccessRecord:
+    def _take(self, webhook_id: str, result: Result) -> None:
         record = replace(result.record, attempts=self._journal.attempts(webhook_id))
         self._journal.add(webhook_id, result.outcome, record)
         self._results[webhook_id] = replace(result, record=record)
-        return record
+        self._unreported.append(record)
 
-    async def _flush_at_times(self) -> None:
-        if time.monotonic() - self._flushed < FLUSH_SECONDS:
+    def _flush_at_times(self) -> None:
+        is_running = self._flushing is not None and not self._flushing.done()
+        if is_running or time.monotonic() - self._flushed < FLUSH_SECONDS:
             return
-        self._flushed = float("inf")  # one at a time
-        await asyncio.to_thread(self._journal.flush)
         self._flushed = time.monotonic()
+        self._flushing = asyncio.ensure_future(asyncio.to_thread(self._flush))
+
+    def _flush(self) -> None:
+        """Write to the journal what may not be sent again; then to the log, which takes longer."""
+        self._journal.flush()
+        while self._unreported:
+            self._report(self._unreported.popleft())
 
     def _counts(self) -> str:
         codes = Counter(result.record.status_code for result in self._results.values())

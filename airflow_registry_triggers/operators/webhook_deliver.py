@@ -155,7 +155,10 @@ class WebhookDeliverOperator(BaseOperator):
         read = list(parsed(values, str(context["run_id"])))
         items = [(item, item.trigger.get("name") or name) for item, _ in read if item is not None]
         problems = [problem for _, problem in read if problem]
-        return self._send(context, DeliveryRound(context, self._delivery(), items, problems))
+        work = DeliveryRound(
+            context, self._delivery(), items, problems, lambda record: log_record(self.log, record)
+        )
+        return self._send(context, work)
 
     def on_kill(self) -> None:
         """Send nothing more; what is under way ends with its connection."""
@@ -165,7 +168,7 @@ class WebhookDeliverOperator(BaseOperator):
     def _send(self, context: Context, work: DeliveryRound) -> list[dict[str, Any]]:
         self._round = work
         try:
-            asyncio.run(work.send_all(lambda record: log_record(self.log, record)))
+            asyncio.run(work.send_all())
         finally:
             self._round = None
             records = push_records(context, work.records())
