@@ -10,17 +10,13 @@ from typing import TYPE_CHECKING, Self
 from yarl import URL
 
 from airflow_registry_triggers.registry.auth import Credentials
+from airflow_registry_triggers.registry.base_url import base_of, registry_name
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.exchange import Answer, shown
 from airflow_registry_triggers.registry.headers import next_link, parse_challenges
 from airflow_registry_triggers.registry.limits import Limits
 from airflow_registry_triggers.registry.listing import KnownDigest, Listing, ListingReader, next_page
-from airflow_registry_triggers.registry.names import (
-    base_of,
-    checked_repository,
-    checked_tag,
-    registry_name,
-)
+from airflow_registry_triggers.registry.names import checked_repository, checked_tag
 from airflow_registry_triggers.registry.transport import Transport
 from airflow_registry_triggers.registry.verdicts import (
     checked_digest,
