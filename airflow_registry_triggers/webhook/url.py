@@ -4,8 +4,8 @@
 The URL of a webhook: one strict grammar, then rebuilt from its parts.
 
 What an HTTP client gets is never the caller's text, so no second parser can read it otherwise. The order of
-the checks: text, scheme, ambiguous authority, port's form, control characters, brackets, hidden characters,
-userinfo, host, port's permission, address.
+the checks: type and length, white space at the ends, scheme, two hosts, the port's form, characters, no host,
+brackets, NFKC, userinfo, host, the port's permission, address, length as sent.
 """
 
 from __future__ import annotations
@@ -215,14 +215,9 @@ class _Reading:
                 name = parse_bracketed(host[1:-1])
                 self._check_address(name)
             if unicodedata.normalize("NFKC", authority) != authority:
-                self._refuse(
-                    "encoded_host",
-                    "the host changes under Unicode normalization (NFKC)",
-                )
+                self._refuse("encoded_host", "the host changes under Unicode normalization (NFKC)")
             if userinfo:
-                self._refuse(
-                    "userinfo", "no user and password in a URL, also no empty ones; use a Connection"
-                )
+                self._refuse("userinfo", "no user and password in a URL; put them into a Connection")
             return (name, False) if host.startswith("[") else parse_host(host)
         except HostError as error:
             self._refuse(error.reason, error.rule)
