@@ -15,20 +15,17 @@ if TYPE_CHECKING:
 __all__ = ["PassedOn", "shard_of"]
 
 SHARDS = 32
+
 MAX_SHARD = 40 * 1024
-"""Bytes of JSON of one shard; the entries that moved longest ago make room."""
+"""Bytes of JSON of one shard; the tags that moved longest ago make room."""
+
+MAX_IDS = 32
+"""Pushes that are remembered of one tag. What can come twice is what was not yet confirmed: a few."""
 
 
 def _key(notification: Notification) -> str:
-    """Name the tag within its epoch: after lost state generations begin anew, and so must this."""
-    epoch = notification.to_dict().get("event", {}).get("epoch")
-    parts = [epoch, notification.registry, notification.repository, notification.tag]
+    parts = [notification.registry, notification.repository, notification.tag]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-
-
-def _generation(notification: Notification) -> int | None:
-    generation = notification.to_dict().get("event", {}).get("generation")
-    return generation if isinstance(generation, int) and not isinstance(generation, bool) else None
 
 
 def shard_of(notification: Notification) -> str:
@@ -42,36 +39,31 @@ def shard_of(notification: Notification) -> str:
 
 class PassedOn:
     """
-    One shard: for each tag the generations that were passed on, as intervals, and the run that did it last.
+    One shard: for each tag the ids that were passed on, and by which run.
 
-    Intervals and not the highest alone: runs may finish out of order, and a generation that was skipped
-    over by a faster run has not been passed on.
+    Ids and not the highest generation: runs may finish out of order, and a watcher that was killed before
+    its watermark moved counts from the same generation again, for another digest.
 
     :param stored: what :meth:`to_dict` gave; anything else counts as empty, which can repeat a push but
         lose none
     """
 
     def __init__(self, stored: Any = None) -> None:
-        self._tags: dict[str, dict[str, Any]] = {}
+        self._tags: dict[str, dict[str, str]] = {}
         if isinstance(stored, Mapping):
-            self._tags = {key: dict(entry) for key, entry in stored.items() if _is_entry(entry)}
+            self._tags = {str(key): dict(runs) for key, runs in stored.items() if _is_entry(runs)}
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the stored form."""
+        """Give the stored form: ids to runs, by tag."""
         return self._tags
 
     def by_whom(self, notification: Notification) -> str | None:
         """
-        Tell which run passed it on, None where none did or it cannot be told.
+        Tell which run passed it on, None where none did.
 
-        :param notification: a notification; one without a generation is never a repeat
+        :param notification: a notification
         """
-        generation = _generation(notification)
-        entry = self._tags.get(_key(notification))
-        if generation is None or entry is None:
-            return None
-        known = any(low <= generation <= high for low, high in entry["generations"])
-        return str(entry["run"]) if known else None
+        return self._tags.get(_key(notification), {}).get(notification.id or "")
 
     def add(self, notification: Notification, run_id: str) -> None:
         """
@@ -80,13 +72,15 @@ class PassedOn:
         :param notification: a notification
         :param run_id: the run
         """
-        generation = _generation(notification)
-        if generation is None:
+        if not notification.id:
             return
         key = _key(notification)
-        entry = self._tags.pop(key, {"generations": []})
-        merged = _merged([*entry["generations"], [generation, generation]])
-        self._tags[key] = {"generations": merged, "run": run_id}  # last, as the newest
+        runs = self._tags.pop(key, {})
+        runs.pop(notification.id, None)
+        runs[notification.id] = run_id
+        while len(runs) > MAX_IDS:
+            del runs[next(iter(runs))]
+        self._tags[key] = runs  # last, as the newest
         self._make_room()
 
     def _make_room(self) -> None:
@@ -94,23 +88,5 @@ class PassedOn:
             del self._tags[next(iter(self._tags))]
 
 
-def _merged(intervals: list[list[int]]) -> list[list[int]]:
-    merged: list[list[int]] = []
-    for low, high in sorted(intervals):
-        if merged and low <= merged[-1][1] + 1:
-            merged[-1][1] = max(merged[-1][1], high)
-        else:
-            merged.append([low, high])
-    return merged
-
-
-def _is_entry(entry: Any) -> bool:
-    return (
-        isinstance(entry, Mapping)
-        and isinstance(entry.get("run"), str)
-        and isinstance(entry.get("generations"), list)
-        and all(
-            isinstance(pair, list) and len(pair) == 2 and all(isinstance(n, int) for n in pair)
-            for pair in entry["generations"]
-        )
-    )
+def _is_entry(runs: Any) -> bool:
+    return isinstance(runs, Mapping) and all(isinstance(run, str) for run in runs.values())

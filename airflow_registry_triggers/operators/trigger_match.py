@@ -106,9 +106,13 @@ class TriggerMatchOperator(KeepsState, BaseOperator, SkipMixin):
         """Judge; see the class."""
         rule = self._rendered_rule()
         ti = context["ti"]
-        read = list(parsed(self._values(context), str(context["run_id"])))
+        tested = notifications_of_conf(context)
+        values = self._values(context) if tested is None else tested
+        read = list(parsed(values, str(context["run_id"])))
         valid = [notification for notification, _ in read if notification is not None]
-        records, passed = self._judged(context, rule, valid)
+        # A test of the trigger may be the copy of a push: it is no repeat, and no push is one of it.
+        memory = _Memory(context) if tested is None else _NoMemory()
+        records, passed = self._judged(context, rule, valid, memory)
         for record in records:
             log_record(self.log, record)
         push_records(context, records)
@@ -129,22 +133,17 @@ class TriggerMatchOperator(KeepsState, BaseOperator, SkipMixin):
             raise InvalidArgument(str(error)) from None
 
     def _values(self, context: Context) -> list[Any]:
-        given = notifications_of_conf(context)
-        if given is not None:
-            self.log.info("the run's conf has a notification: this is a test of the trigger")
-            return given
         if self.notifications is not None:
             return flattened(self.notifications)
         return notifications_of_events(context)
 
     def _judged(
-        self, context: Context, rule: TagRule, notifications: list[Notification]
+        self, context: Context, rule: TagRule, notifications: list[Notification], memory: _Memory | _NoMemory
     ) -> tuple[list[AccessRecord], list[Notification]]:
         """Give each one's record, and those that are passed on."""
         ti = context["ti"]
         name = self.trigger_name or f"{ti.dag_id}.{ti.task_id}"
         trigger = {"name": name, "type": rule.trigger_type, "tag": rule.trigger_tag}
-        memory = _Memory(context)
         superseded = _superseded(notifications) if self.collapse else set()
         records, passed = [], []
         for position, notification in enumerate(notifications):
@@ -199,6 +198,19 @@ def _superseded(notifications: list[Notification]) -> set[int]:
             superseded.add(newest[key])
         newest[key] = position
     return superseded
+
+
+class _NoMemory:
+    """What a test of the trigger knows of other runs."""
+
+    def passed_on_by(self, notification: Notification) -> str | None:
+        return None
+
+    def claim(self, notification: Notification) -> None:
+        pass
+
+    def save(self) -> None:
+        pass
 
 
 class _Memory:

@@ -16,6 +16,8 @@ from airflow_registry_triggers.webhook.masking import Masker, escape_text, mask_
 from airflow_registry_triggers.webhook.outcome import MAX_RETRY_AFTER, Outcome, check_success_statuses
 from airflow_registry_triggers.webhook.recorded import MAX_RECORDED
 from airflow_registry_triggers.webhook.sender import Attempt, check_headers, request_headers, send
+from airflow_registry_triggers.webhook.target import with_query
+from airflow_registry_triggers.webhook.tls import client_context
 from airflow_registry_triggers.webhook.url import Endpoint, EndpointRefused, parse_endpoint
 
 if TYPE_CHECKING:
@@ -79,6 +81,9 @@ class Delivery:
         check_body(self.body)
         check_timeout(self.timeout)
         check_success_statuses(self.success_statuses)
+        with_query("/", self.secret_query)
+        if self.ca_file:
+            client_context(self.ca_file)
 
     @cached_property
     def _endpoint(self) -> Endpoint | EndpointRefused:

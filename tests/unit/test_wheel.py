@@ -57,9 +57,10 @@ def test_what_it_needs_is_what_is_documented(wheel):
     assert metadata["Requires-Python"] == ">=3.11"
     wanted = {item.split(">")[0].split("=")[0].strip() for item in metadata.get_all("Requires-Dist")}
     assert wanted == {
-        "apache-airflow", "apache-airflow-providers-http", "aiohttp", "google-re2", "idna", "jinja2", "pendulum"
+        "apache-airflow", "apache-airflow-providers-http", "aiohttp", "google-re2", "idna", "jinja2", "pendulum", "yarl"
     }  # fmt: skip
     design = (ROOT / "docs" / "design.md").read_text()
     assert all(
-        name in design for name in ("aiohttp", "google-re2", "idna", "pendulum", "jinja2", "providers-http")
+        name in design
+        for name in ("aiohttp", "google-re2", "idna", "pendulum", "jinja2", "yarl", "providers-http")
     )
