@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
     from airflow_registry_triggers.registry.client import RegistryClient
-    from airflow_registry_triggers.registry.poll import Poll
     from airflow_registry_triggers.tag_rule import TagRule
 
 __all__ = ["RegistryProducer", "StreamKey", "WatchedEvent", "watching"]
@@ -32,8 +31,11 @@ log = logging.getLogger(__name__)
 
 StreamKey = tuple[str, str, str]
 
-MAX_BACK_OFF = 3600.0
-"""Seconds, the longest pause after errors."""
+MAX_BACK_OFF = 300.0
+"""Seconds, the longest pause after errors of our own choice."""
+
+MAX_ASKED = 3600.0
+"""Seconds, the longest pause that a registry may ask for."""
 
 FIRST_BACK_OFF = 5.0
 
@@ -43,24 +45,26 @@ CONNECTION_SECONDS = 30.0
 """How long a Connection that was read is used: a changed password is seen within this time."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WatchedEvent:
     """
     A push as it goes through the shared stream.
 
     :param asset: name of the asset whose watcher it is for
     :param payload: the notification's JSON
+    :param taken: whether that watcher has taken it; another one's passing it by is no proof of anything
     """
 
     asset: str
     payload: dict[str, Any]
+    taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Pushed:
     """What is to be stored once a push is in the metadata database."""
 
-    asset: str
+    event: WatchedEvent
     epoch: str
     mark: Mark
 
@@ -70,34 +74,25 @@ class _Watch:
     """
     One asset's part of a stream.
 
-    ``ahead`` is what has been announced; ``stored`` is what is known to be in the metadata database, and
-    alone is written: a crash between the two announces again, with the same ids.
+    ``stored`` holds what is known to be in the metadata database, and nothing else: a crash before that
+    announces again, with the same ids.
     """
 
     asset: str
     rule: TagRule
     store: WatermarkStore
     stored: Watermark = field(default_factory=Watermark)
-    ahead: Watermark = field(default_factory=Watermark)
     loaded: bool = False
-    unconfirmed: int = 0
 
     async def load(self) -> None:
         if not self.loaded:
-            self.stored = self.ahead = await self.store.aload()
+            self.stored = await self.store.aload()
             self.loaded = True
 
-    async def take(self, found: Poll) -> None:
-        """Store what announces nothing, unless marks that are not confirmed stand in it too."""
-        if not self.unconfirmed:
-            await self._save(found.groundwork)
-        self.ahead = found.watermark
-
     async def confirm(self, epoch: str, marks: Sequence[Mark]) -> None:
-        self.unconfirmed -= len(marks)
-        await self._save(self.stored.advanced(marks, epoch))
+        await self.save(self.stored.advanced(marks, epoch))
 
-    async def _save(self, watermark: Watermark) -> None:
+    async def save(self, watermark: Watermark) -> None:
         await self.store.asave(watermark, self.stored)
         self.stored = watermark
 
@@ -161,6 +156,8 @@ class RegistryProducer(SharedStreamProducer):
         self._target_read = 0.0
         self._trouble: str | None = None
         self._failures = 0
+        self._unconfirmed = 0
+        self._all_confirmed = asyncio.Event()
 
     async def open_stream(self) -> AsyncIterator[tuple[WatchedEvent, _Pushed]]:
         """Yield each push, with what is to be stored once it is in the metadata database."""
@@ -181,7 +178,9 @@ class RegistryProducer(SharedStreamProducer):
                 pause = self._failed(error)
             for push in pushes:
                 yield push
-            await asyncio.sleep(max(0.0, pause - (time.monotonic() - began)))
+                # Airflow's queue for a watcher is bounded, and is emptied only when this gives way.
+                await asyncio.sleep(0)
+            await self._wait(max(0.0, pause - (time.monotonic() - began)))
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
         """
@@ -195,9 +194,14 @@ class RegistryProducer(SharedStreamProducer):
         confirmed: dict[tuple[str, str], list[Mark]] = {}
         for item in batch:
             pushed: _Pushed = item.broker_payload
-            confirmed.setdefault((pushed.asset, pushed.epoch), []).append(pushed.mark)
+            if pushed.event.taken:
+                confirmed.setdefault((pushed.event.asset, pushed.epoch), []).append(pushed.mark)
+            else:
+                # Its watcher left while the poll was under way: begin again from what is stored.
+                self._watches.pop(pushed.event.asset, None)
         for (asset, epoch), marks in confirmed.items():
-            await self._watches[asset].confirm(epoch, marks)
+            if asset in self._watches:
+                await self._watches[asset].confirm(epoch, marks)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -206,24 +210,53 @@ class RegistryProducer(SharedStreamProducer):
             await client.__aexit__(None, None, None)
 
     async def _round(self, target: RegistryTarget) -> list[tuple[WatchedEvent, _Pushed]]:
-        """Poll once for every asset of the stream; tags and digests are asked for once for all."""
+        """
+        Poll once for every asset of the stream; tags and digests are asked for once for all.
+
+        What goes wrong for one asset holds up no other: it is raised only when nothing went well.
+        """
         from airflow_registry_triggers.registry.shared_round import SharedRound
 
         if self._client is None:
             raise RuntimeError("not connected")
         pushes: list[tuple[WatchedEvent, _Pushed]] = []
+        errors: list[Exception] = []
         subscribed = _subscribers.of(self._key)
         client = SharedRound(self._client) if len(subscribed) > 1 else self._client
         for asset, rule in subscribed:
-            watch = self._watches.setdefault(
-                asset, _Watch(asset, rule, WatermarkStore(state_of_asset(asset)))
-            )
-            await watch.load()
-            found = await target.poll_with(client, watch.ahead, rule)
-            await watch.take(found)
-            pushes += [_push_of(asset, notification.to_dict()) for notification in found.notifications]
-            watch.unconfirmed += len(found.notifications)
+            try:
+                pushes += await self._poll(target, client, asset, rule)
+            except Exception as error:
+                errors.append(error)
+        if errors and len(errors) == len(subscribed):
+            raise errors[0]
+        for error in errors:
+            log.error("watching %s for one of its assets: %s", self._repository, error)
         return pushes
+
+    async def _poll(
+        self, target: RegistryTarget, client: RegistryClient | SharedRound, asset: str, rule: TagRule
+    ) -> list[tuple[WatchedEvent, _Pushed]]:
+        watch = self._watches.setdefault(asset, _Watch(asset, rule, WatermarkStore(state_of_asset(asset))))
+        await watch.load()
+        found = await target.poll_with(client, watch.ahead, rule)
+        await watch.take(found)
+        watch.unconfirmed += len(found.notifications)
+        return [_push_of(asset, notification.to_dict()) for notification in found.notifications]
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait; after a failure only until the Connection says something else."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, CONNECTION_SECONDS) if self._failures else left)
+            if self._failures and left > CONNECTION_SECONDS and await self._is_changed():
+                return
+
+    async def _is_changed(self) -> bool:
+        try:
+            return await RegistryHook(self._conn_id).atarget(self._repository) != self._target
+        except Exception:
+            return False
 
     async def _connected(self) -> RegistryTarget:
         """Read the Connection now and then, and after any failure; keep the client while it is the same."""
@@ -256,7 +289,7 @@ class RegistryProducer(SharedStreamProducer):
         back_off = min(max(interval, FIRST_BACK_OFF) * 2.0 ** min(self._failures, 10), MAX_BACK_OFF)
         self._failures += 1
         asked: float = getattr(error, "retry_after", None) or 0.0
-        return max(back_off * random.uniform(0.8, 1.2), min(asked, MAX_BACK_OFF))
+        return max(back_off * random.uniform(0.8, 1.2), min(asked, MAX_ASKED))
 
     def _recovered(self) -> None:
         if self._trouble is not None:
@@ -268,4 +301,5 @@ class RegistryProducer(SharedStreamProducer):
 def _push_of(asset: str, payload: dict[str, Any]) -> tuple[WatchedEvent, _Pushed]:
     event, push_data = payload["event"], payload["push_data"]
     mark = Mark(push_data["tag"], event["generation"], push_data["digest"])
-    return WatchedEvent(asset, payload), _Pushed(asset, event["epoch"], mark)
+    watched = WatchedEvent(asset, payload)
+    return watched, _Pushed(watched, event["epoch"], mark)

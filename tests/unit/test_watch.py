@@ -13,7 +13,8 @@ import pytest
 from airflow.sdk import Connection
 from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome
 
-from airflow_registry_triggers.hooks.registry import RegistryHook, target_of
+from airflow_registry_triggers.hooks.registry import RegistryHook, RegistryTarget, target_of
+from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.watermark import Watermark
 from airflow_registry_triggers.state import WatermarkStore
 from airflow_registry_triggers.tag_rule import TagRule
@@ -133,18 +134,46 @@ async def test_what_is_not_clean_is_not_stored(registry, stores, connection, out
         assert stored(stores).mark_of("v1") is None
 
 
-async def test_a_poll_while_an_event_is_unconfirmed_stores_nothing_of_it(registry, stores, connection):
+async def test_while_an_event_is_unconfirmed_nothing_more_is_asked(registry, stores, connection):
+    """So that what two polls have seen is in the metadata database, whoever is killed."""
     async with stream() as (producer, queue):
         await baseline(stores)
-        registry.put("team/app", ["v1"])
-        _, first = await asyncio.wait_for(queue.get(), 5)
-        registry.put("team/app", ["v2"])
-        _, second = await asyncio.wait_for(queue.get(), 5)
-        assert stored(stores).mark_of("v1") is None
+        registry.put("team/app", ["v1", "v2"])
+        (_, first), (_, second) = [await asyncio.wait_for(queue.get(), 5) for _ in range(2)]
+        registry.put("team/app", ["v3"])
+        registry.asked.clear()
         await producer.advance([AdvanceItem(second, CLEAN)])
-        assert (stored(stores).mark_of("v1"), stored(stores).mark_of("v2").generation) == (None, 1)
+        await asyncio.sleep(1.5)
+        assert registry.count() == 0
+        marks = {tag: stored(stores).mark_of(tag) for tag in ("v1", "v2")}
+        assert sorted(mark is None for mark in marks.values()) == [False, True]
         await producer.advance([AdvanceItem(first, CLEAN)])
-        assert stored(stores).mark_of("v1").generation == 1
+        event, _ = await asyncio.wait_for(queue.get(), 5)
+        assert event.payload["push_data"]["tag"] == "v3"
+
+
+async def test_a_poll_that_fails_for_one_rule_loses_nothing_of_another(
+    registry, stores, connection, monkeypatch
+):
+    watched = (("one", TagRule(tag_regex="a.*")), ("two", TagRule(tag_regex="v.*")))
+    poll_with = RegistryTarget.poll_with
+    failing = []
+
+    async def poll_or_fail(self, client, watermark, rule, first_run=None):
+        if failing and rule.tag_regex == "v.*":
+            raise failing.pop()
+        return await poll_with(self, client, watermark, rule, first_run)
+
+    monkeypatch.setattr(RegistryTarget, "poll_with", poll_or_fail)
+    async with stream(*watched) as (producer, queue):
+        await baseline(stores, "one", "two")
+        failing.append(RegistryError("down for a moment", kind="unavailable"))
+        registry.put("team/app", ["a1"])
+        event, pushed = await asyncio.wait_for(queue.get(), 10)
+        assert not failing
+        assert event.payload["push_data"]["tag"] == "a1"
+        await producer.advance([AdvanceItem(pushed, CLEAN)])
+        assert stored(stores, "one").mark_of("a1").generation == 1
 
 
 async def test_two_rules_of_one_repository_share_the_requests(registry, stores, connection):
