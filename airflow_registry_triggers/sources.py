@@ -12,7 +12,15 @@ from airflow_registry_triggers.notification import InvalidNotification, Notifica
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-__all__ = ["CONF_KEY", "flattened", "notifications_of_conf", "notifications_of_events", "parsed"]
+__all__ = [
+    "CONF_KEY",
+    "flattened",
+    "is_repository",
+    "notification_of_extra",
+    "notifications_of_conf",
+    "notifications_of_events",
+    "parsed",
+]
 
 CONF_KEY = "notification"
 """Key of a run's conf that holds a notification, for a test of the trigger."""
@@ -44,15 +52,30 @@ def notifications_of_events(context: Context) -> list[Any]:
     events = context.get("triggering_asset_events") or {}
     found: list[tuple[Any, Any]] = []
     for asset, of_asset in events.items():
-        if str(getattr(asset, "uri", "")).startswith(ASSET_SCHEME):
-            found += [(getattr(event, "timestamp", None), _payload(event.extra)) for event in of_asset]
+        if is_repository(asset):
+            found += [
+                (getattr(event, "timestamp", None), notification_of_extra(event.extra)) for event in of_asset
+            ]
     if all(timestamp is not None for timestamp, _ in found):
         found.sort(key=lambda item: item[0])
     return [payload for _, payload in found]
 
 
-def _payload(extra: Any) -> Any:
-    """Take the notification out of an event: made by the watcher, or by hand over REST."""
+def is_repository(asset: Any) -> bool:
+    """
+    Tell whether an asset is a repository.
+
+    :param asset: an asset, or an alias
+    """
+    return str(getattr(asset, "uri", "")).startswith(ASSET_SCHEME)
+
+
+def notification_of_extra(extra: Any) -> Any:
+    """
+    Take the notification out of an event: made by the watcher, or by hand over REST.
+
+    :param extra: the event's extra
+    """
     if isinstance(extra, Mapping) and "push_data" not in extra:
         for key in ("payload", CONF_KEY):
             if key in extra:

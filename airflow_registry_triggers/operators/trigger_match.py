@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow_registry_triggers.access_log import log_record, push_records
 from airflow_registry_triggers.access_record import AccessRecord
 from airflow_registry_triggers.errors import InvalidArgument, MalformedNotifications
+from airflow_registry_triggers.late_events import late_notifications
 from airflow_registry_triggers.literal import is_literal
 from airflow_registry_triggers.passed_on import PassedOn, shard_of
 from airflow_registry_triggers.sources import (
@@ -135,7 +136,7 @@ class TriggerMatchOperator(KeepsState, BaseOperator, SkipMixin):
     def _values(self, context: Context) -> list[Any]:
         if self.notifications is not None:
             return flattened(self.notifications)
-        return notifications_of_events(context)
+        return [*notifications_of_events(context), *late_notifications(context)]
 
     def _judged(
         self, context: Context, rule: TagRule, notifications: list[Notification], memory: _Memory | _NoMemory
