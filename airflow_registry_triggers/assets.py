@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["asset_uri", "convert_asset_to_openlineage", "create_asset", "repository_asset", "sanitize_uri"]
 
 SCHEME = "oci"
+DEFAULT_CONN_ID = "registry_default"
 GROUP = "registry"
 
 _CONN_ID = re.compile(r"[A-Za-z0-9_.-]+")
@@ -26,7 +27,7 @@ _CONN_ID = re.compile(r"[A-Za-z0-9_.-]+")
 
 def repository_asset(
     repository: str,
-    registry_conn_id: str = "registry_default",
+    registry_conn_id: str = DEFAULT_CONN_ID,
     tags: Sequence[str] | None = None,
     tag_regex: str | None = None,
 ) -> Asset:
@@ -46,6 +47,7 @@ def repository_asset(
 
     from airflow_registry_triggers.triggers.registry_push import RegistryPushTrigger
 
+    TagRule(tags=tags, tag_regex=tag_regex)
     listed = sorted(tags) if tags is not None else None
     uri = asset_uri(repository, registry_conn_id, listed, tag_regex)
     trigger = RegistryPushTrigger(
@@ -78,11 +80,14 @@ def asset_uri(
     if not isinstance(registry_conn_id, str) or not _CONN_ID.fullmatch(registry_conn_id):
         raise ValueError(f"registry_conn_id={registry_conn_id!r}: letters, digits and _ . - are wanted")
     rule: dict[str, Any] = {}
+    if reference.host and registry_conn_id != DEFAULT_CONN_ID:
+        # Two Connections to one host are two watchers, and an asset has one.
+        rule["registry_conn_id"] = registry_conn_id
     if tags is not None:
         rule["tags"] = ",".join(sorted(tags))
     if tag_regex is not None:
         rule["tag_regex"] = tag_regex
-    query = f"?{urlencode(rule)}" if rule else ""
+    query = f"?{urlencode(sorted(rule.items()))}" if rule else ""
     return f"{SCHEME}://{reference.host or registry_conn_id}/{reference.name}{query}"
 
 
@@ -104,7 +109,7 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
     return uri._replace(netloc=netloc, path=f"/{name}")
 
 
-def create_asset(*, repository: str, registry_conn_id: str = "registry_default", **rule: Any) -> Asset:
+def create_asset(*, repository: str, registry_conn_id: str = DEFAULT_CONN_ID, **rule: Any) -> Asset:
     """
     Make the asset for ``Asset``-creating code of other providers; Airflow's factory for the scheme.
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ class DeliveryJournal:
         self._round = max_tries
         self._parts = int(store.get(STATE_KEY) or 0)
         self._unwritten: deque[dict[str, Any]] = deque()
+        self._flushing = threading.Lock()
         self._settled: dict[str, dict[str, Any]] = {}
         self._attempts: dict[str, list[dict[str, Any]]] = {}
         for number in range(1, self._parts + 1):
@@ -98,10 +100,15 @@ class DeliveryJournal:
 
     def flush(self) -> None:
         """Write what is new as one more part; bodies are left out where they would make it large."""
-        # Another thread may be adding.
-        entries = [self._unwritten.popleft() for _ in range(len(self._unwritten))]
-        if not entries:
-            return
+        with self._flushing:
+            # Another thread may be adding.
+            entries = [self._unwritten[position] for position in range(len(self._unwritten))]
+            if entries:
+                self._write(entries)
+                for _ in entries:  # not before they are written
+                    self._unwritten.popleft()
+
+    def _write(self, entries: list[dict[str, Any]]) -> None:
         if len(json.dumps(entries)) > MAX_VALUE:
             entries = [_without_bodies(entry) for entry in entries]
         # Attempts of other tries are in the other parts.

@@ -165,6 +165,7 @@ class RegistryPushTrigger(BaseEventTrigger):
         with watching(self.shared_stream_key(), asset, rule):
             async for event in shared_stream:
                 if event.asset == asset:
+                    event.taken = True
                     yield TriggerEvent(event.payload)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
     from airflow_registry_triggers.registry.client import RegistryClient
+    from airflow_registry_triggers.registry.shared_round import SharedRound
     from airflow_registry_triggers.tag_rule import TagRule
 
 __all__ = ["RegistryProducer", "StreamKey", "WatchedEvent", "watching"]
@@ -176,10 +177,15 @@ class RegistryProducer(SharedStreamProducer):
             except Exception as error:  # the watcher outlives whatever goes wrong, and says so
                 pushes = []
                 pause = self._failed(error)
+            self._unconfirmed = len(pushes)
+            self._all_confirmed.clear()
             for push in pushes:
                 yield push
                 # Airflow's queue for a watcher is bounded, and is emptied only when this gives way.
                 await asyncio.sleep(0)
+            if pushes:
+                # A push that two polls have seen is then in the metadata database, whoever is killed.
+                await self._all_confirmed.wait()
             await self._wait(max(0.0, pause - (time.monotonic() - began)))
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
@@ -194,14 +200,14 @@ class RegistryProducer(SharedStreamProducer):
         confirmed: dict[tuple[str, str], list[Mark]] = {}
         for item in batch:
             pushed: _Pushed = item.broker_payload
+            # One whose watcher left while the poll was under way is announced when that is back.
             if pushed.event.taken:
                 confirmed.setdefault((pushed.event.asset, pushed.epoch), []).append(pushed.mark)
-            else:
-                # Its watcher left while the poll was under way: begin again from what is stored.
-                self._watches.pop(pushed.event.asset, None)
         for (asset, epoch), marks in confirmed.items():
-            if asset in self._watches:
-                await self._watches[asset].confirm(epoch, marks)
+            await self._watches[asset].confirm(epoch, marks)
+        self._unconfirmed -= len(batch)
+        if not self._unconfirmed:
+            self._all_confirmed.set()
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -230,8 +236,8 @@ class RegistryProducer(SharedStreamProducer):
                 errors.append(error)
         if errors and len(errors) == len(subscribed):
             raise errors[0]
-        for error in errors:
-            log.error("watching %s for one of its assets: %s", self._repository, error)
+        for fault in errors:
+            log.error("watching %s for one of its assets: %s", self._repository, fault)
         return pushes
 
     async def _poll(
@@ -239,9 +245,8 @@ class RegistryProducer(SharedStreamProducer):
     ) -> list[tuple[WatchedEvent, _Pushed]]:
         watch = self._watches.setdefault(asset, _Watch(asset, rule, WatermarkStore(state_of_asset(asset))))
         await watch.load()
-        found = await target.poll_with(client, watch.ahead, rule)
-        await watch.take(found)
-        watch.unconfirmed += len(found.notifications)
+        found = await target.poll_with(client, watch.stored, rule)
+        await watch.save(found.groundwork)
         return [_push_of(asset, notification.to_dict()) for notification in found.notifications]
 
     async def _wait(self, seconds: float) -> None:

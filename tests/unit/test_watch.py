@@ -63,6 +63,7 @@ async def stream(*watched, wait=0.05):
 
     async def pump():
         async for item in producer.open_stream():
+            item[0].taken = True  # as its own watcher's filter does
             queue.put_nowait(item)
 
     with contextlib.ExitStack() as stack:
@@ -232,3 +233,17 @@ async def test_without_anyone_watching_nothing_is_asked(registry, stores, connec
     task.cancel()
     await producer.aclose()
     assert registry.count() == 0
+
+
+async def test_an_event_that_its_own_watcher_did_not_take_is_announced_again(registry, stores, connection):
+    async with stream() as (producer, queue):
+        await baseline(stores)
+        registry.put("team/app", ["v1"])
+        event, pushed = await asyncio.wait_for(queue.get(), 5)
+        event.taken = False
+        await producer.advance([AdvanceItem(pushed, CLEAN)])
+        assert stored(stores).mark_of("v1") is None
+        again, pushed = await asyncio.wait_for(queue.get(), 5)
+        assert again.payload["event"]["id"] == event.payload["event"]["id"]
+        await producer.advance([AdvanceItem(pushed, CLEAN)])
+        assert stored(stores).mark_of("v1").generation == 1
