@@ -131,6 +131,12 @@ class Notification:
         return str(self._event.get("action") or "")
 
     @property
+    def generation(self) -> int | None:
+        """How often the tag had changed by then, None where unknown."""
+        value = self._event.get("generation")
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    @property
     def trigger(self) -> dict[str, str]:
         """Name, type and tag of the trigger that let it pass, empty before a match."""
         value = self._event.get("trigger")

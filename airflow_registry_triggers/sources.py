@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CONF_KEY",
     "flattened",
+    "id_source",
     "is_repository",
     "notification_of_extra",
     "notifications_of_conf",
@@ -45,20 +46,26 @@ def notifications_of_events(context: Context) -> list[Any]:
     Give the payloads of the asset events that began the run, oldest first.
 
     One run may have many: Airflow puts the events that came in while it was busy into one run. Events of
-    assets that are no repositories are none of ours.
+    assets that are no repositories are none of ours. Those that Airflow left behind when it made the run
+    are among them.
 
     :param context: Airflow's context
     """
+    from airflow_registry_triggers.late_events import late_notifications
+
     events = context.get("triggering_asset_events") or {}
     found: list[tuple[Any, Any]] = []
     for asset, of_asset in events.items():
         if is_repository(asset):
             found += [
-                (getattr(event, "timestamp", None), notification_of_extra(event.extra)) for event in of_asset
+                (getattr(event, "timestamp", None), payload)
+                for event in of_asset
+                for payload in flattened(notification_of_extra(event.extra))
             ]
     if all(timestamp is not None for timestamp, _ in found):
         found.sort(key=lambda item: item[0])
-    return [payload for _, payload in found]
+    late = late_notifications(context, [asset for asset in events if is_repository(asset)])
+    return [*(payload for _, payload in found), *late]
 
 
 def is_repository(asset: Any) -> bool:
@@ -102,16 +109,27 @@ def flattened(value: Any) -> list[Any]:
     return [item for item in flat if item is not None]
 
 
-def parsed(values: Iterable[Any], run_id: str) -> Iterator[tuple[Notification | None, str]]:
+def id_source(context: Context) -> str:
+    """
+    Name what notifications without an id came with: the run, and the instance of a mapped task.
+
+    :param context: Airflow's context
+    """
+    map_index = context["ti"].map_index
+    run_id = str(context["run_id"])
+    return run_id if map_index is None or map_index < 0 else f"{run_id}/{map_index}"
+
+
+def parsed(values: Iterable[Any], source: str) -> Iterator[tuple[Notification | None, str]]:
     """
     Read each value; one without an id gets one from the run and its position.
 
     :param values: what came in
-    :param run_id: the run
+    :param source: what they came with, see :func:`id_source`
     :return: the notification and no text, or none and what is wrong with it
     """
     for position, value in enumerate(values):
         try:
-            yield Notification.from_dict(value).with_fallback_id(run_id, position), ""
+            yield Notification.from_dict(value).with_fallback_id(source, position), ""
         except InvalidNotification as error:
             yield None, f"number {position + 1}: {error}"

@@ -228,7 +228,9 @@ def _url(connection: Connection, read: ConnectionExtra, default_scheme: str) -> 
     if "://" not in host:
         host = f"{connection.schema or default_scheme}://{host}"
     if connection.port:
-        host = f"{host}:{connection.port}"
+        scheme, _, rest = host.partition("://")
+        authority, slash, tail = rest.partition("/")
+        host = f"{scheme}://{authority}:{connection.port}{slash}{tail}"
     path = read.text("path")
     return f"{host}/{path.lstrip('/')}" if path else host
 

@@ -14,16 +14,16 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow_registry_triggers.access_log import log_record, push_records
 from airflow_registry_triggers.access_record import AccessRecord
 from airflow_registry_triggers.errors import InvalidArgument, MalformedNotifications
-from airflow_registry_triggers.late_events import late_notifications
 from airflow_registry_triggers.literal import is_literal
 from airflow_registry_triggers.passed_on import PassedOn, shard_of
 from airflow_registry_triggers.sources import (
     flattened,
+    id_source,
     notifications_of_conf,
     notifications_of_events,
     parsed,
 )
-from airflow_registry_triggers.state import STATE, KeepsState, recall, remember, state_prefix
+from airflow_registry_triggers.state import STATE, KeepsState, state_prefix
 from airflow_registry_triggers.tag_rule import TagRule
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.notification import Notification
 
 __all__ = ["TriggerMatchOperator"]
-
-CLAIMED = "claimed"
 
 TRIGGERED = "triggered"
 UNTRIGGERED = "untriggered"
@@ -50,8 +48,10 @@ class TriggerMatchOperator(KeepsState, BaseOperator, SkipMixin):
     ``duplicate``; a try that is repeated and a task that is cleared judge the same again. What is no
     notification fails the task for good, after the others were passed on.
 
-    Without ``notifications`` it reads the asset events that began the run. A run whose conf has
-    ``notification`` is a test of the trigger: that is judged.
+    Without ``notifications`` it reads the asset events that began the run; or, where the run's conf has
+    ``notification``, that: a test of the trigger.
+
+    ``trigger_rule`` is ``none_failed_min_one_success``: of several sensors before it some may be skipped.
 
     :param trigger_name: name in the access history, default ``<dag_id>.<task_id>`` (templated)
     :param tags: at most 10 exact tags (templated)
@@ -79,11 +79,13 @@ class TriggerMatchOperator(KeepsState, BaseOperator, SkipMixin):
         retries: int | None = 3,
         retry_delay: timedelta | float = timedelta(seconds=5),
         max_active_tis_per_dag: int | None = 1,
+        trigger_rule: str = "none_failed_min_one_success",
         **kwargs: Any,
     ) -> None:
         super().__init__(
             retries=retries,
             retry_delay=retry_delay,
+            trigger_rule=trigger_rule,
             max_active_tis_per_dag=max_active_tis_per_dag,
             **kwargs,
         )
@@ -108,11 +110,10 @@ class TriggerMatchOperator(KeepsState, BaseOperator, SkipMixin):
         rule = self._rendered_rule()
         ti = context["ti"]
         tested = notifications_of_conf(context)
-        values = self._values(context) if tested is None else tested
-        read = list(parsed(values, str(context["run_id"])))
+        read = list(parsed(self._values(context, tested), id_source(context)))
         valid = [notification for notification, _ in read if notification is not None]
         # A test of the trigger may be the copy of a push: it is no repeat, and no push is one of it.
-        memory = _Memory(context) if tested is None else _NoMemory()
+        memory = _Memory(self, context) if tested is None else _NoMemory()
         records, passed = self._judged(context, rule, valid, memory)
         for record in records:
             log_record(self.log, record)
@@ -129,14 +130,25 @@ class TriggerMatchOperator(KeepsState, BaseOperator, SkipMixin):
 
     def _rendered_rule(self) -> TagRule:
         try:
+            if "None" in (self.tags, self.tag_regex):
+                raise ValueError(
+                    f"tags={self.tags!r}, tag_regex={self.tag_regex!r}: rendered to None as text"
+                )
             return TagRule(tags=self.tags, tag_regex=self.tag_regex)
         except ValueError as error:
-            raise InvalidArgument(str(error)) from None
+            raise InvalidArgument(
+                f"{error} (a template gives text unless the Dag has render_template_as_native_obj=True)"
+                if isinstance(self.tags, str) or self.tag_regex == "None"
+                else str(error)
+            ) from None
 
-    def _values(self, context: Context) -> list[Any]:
+    def _values(self, context: Context, tested: list[Any] | None) -> list[Any]:
         if self.notifications is not None:
             return flattened(self.notifications)
-        return [*notifications_of_events(context), *late_notifications(context)]
+        if tested is not None:
+            self.log.info("the run's conf has a notification: this is a test of the trigger")
+            return tested
+        return notifications_of_events(context)
 
     def _judged(
         self, context: Context, rule: TagRule, notifications: list[Notification], memory: _Memory | _NoMemory
@@ -145,18 +157,13 @@ class TriggerMatchOperator(KeepsState, BaseOperator, SkipMixin):
         ti = context["ti"]
         name = self.trigger_name or f"{ti.dag_id}.{ti.task_id}"
         trigger = {"name": name, "type": rule.trigger_type, "tag": rule.trigger_tag}
-        superseded = _superseded(notifications) if self.collapse else set()
+        verdicts = _verdicts(rule, notifications, memory)
+        if self.collapse:
+            _collapse(notifications, verdicts)
         records, passed = [], []
-        for position, notification in enumerate(notifications):
-            verdict = rule.judge(notification.tag)
-            status, reason = TRIGGERED if verdict.triggered else UNTRIGGERED, verdict.reason
-            if verdict.triggered and (run := memory.passed_on_by(notification)):
-                status, reason = DUPLICATE, f"this push was passed on by run {run}"
-            elif verdict.triggered and position in superseded:
-                status, reason = UNTRIGGERED, "a newer push of this tag is in the same run (collapse=True)"
+        for notification, (status, reason) in zip(notifications, verdicts, strict=True):
             if status == TRIGGERED:
                 passed.append(notification.with_event(trigger=trigger))
-                memory.claim(notification)
             records.append(
                 AccessRecord.of_verdict(
                     notification,
@@ -178,27 +185,68 @@ class TriggerMatchOperator(KeepsState, BaseOperator, SkipMixin):
             )
 
     def _skip_downstream(self, context: Context, judged: int) -> None:
-        ti = context["ti"]
+        ti, task = context["ti"], context["task"]
         self.log.info("none of %d notifications triggers: what follows is skipped", judged)
-        task = context["task"]
-        if task.get_closest_mapped_task_group() is not None:
-            raise AirflowSkipException("no notification triggers")
+        group = task.get_closest_mapped_task_group()
+        if group is not None:
+            followers = task.get_direct_relatives(upstream=False)
+            if all(follower.get_closest_mapped_task_group() is group for follower in followers):
+                raise AirflowSkipException("no notification triggers")
+            return  # a sibling may have some for what follows outside the group, which skips when it is empty
         if ti.map_index is not None and ti.map_index >= 0:
-            return  # a sibling may have some: what follows gets the list of lists and skips when it is empty
-        followers = [task for task in task.get_flat_relatives(upstream=False) if not task.is_teardown]
-        self.skip(ti=ti, tasks=followers)
+            return  # likewise
+        self.skip(ti=ti, tasks=_followers_of_this_alone(task))
 
 
-def _superseded(notifications: list[Notification]) -> set[int]:
-    """Give the positions of those that a later one of the same tag makes obsolete."""
-    newest: dict[tuple[str, str, str], int] = {}
-    superseded: set[int] = set()
-    for position, notification in enumerate(notifications):
-        key = (notification.registry, notification.repository, notification.tag)
-        if key in newest:
-            superseded.add(newest[key])
-        newest[key] = position
-    return superseded
+def _followers_of_this_alone(task: Any) -> list[Any]:
+    """Give what follows, but for teardowns, and for what another match may have notifications for."""
+    followers = {item.task_id: item for item in task.get_flat_relatives(upstream=False)}
+    for item in list(followers.values()):
+        others = [
+            before
+            for before in item.get_direct_relatives(upstream=True)
+            if before.task_id != task.task_id and before.task_id not in followers and _is_match(before)
+        ]
+        if others:
+            for spared in (item, *item.get_flat_relatives(upstream=False)):
+                followers.pop(spared.task_id, None)
+    return [item for item in followers.values() if not item.is_teardown]
+
+
+def _is_match(task: Any) -> bool:
+    kind = getattr(task, "operator_class", type(task))
+    return isinstance(kind, type) and issubclass(kind, TriggerMatchOperator)
+
+
+def _verdicts(
+    rule: TagRule, notifications: list[Notification], memory: _Memory | _NoMemory
+) -> list[tuple[str, str]]:
+    """Give each one's status and reason; what triggers is remembered, collapsed later or not."""
+    verdicts: list[tuple[str, str]] = []
+    for notification in notifications:
+        verdict = rule.judge(notification.tag)
+        if not verdict.triggered:
+            verdicts.append((UNTRIGGERED, verdict.reason))
+        elif run := memory.passed_on_by(notification):
+            verdicts.append((DUPLICATE, f"this push was passed on by run {run}"))
+        else:
+            verdicts.append((TRIGGERED, verdict.reason))
+            memory.claim(notification)
+    return verdicts
+
+
+def _collapse(notifications: list[Notification], verdicts: list[tuple[str, str]]) -> None:
+    """Leave only the newest of each tag triggered: the highest generation, else the last."""
+    newest: dict[tuple[str, str, str], tuple[int, int]] = {}
+    triggered = [position for position, (status, _) in enumerate(verdicts) if status == TRIGGERED]
+    for position in triggered:
+        item = notifications[position]
+        key = (item.registry, item.repository, item.tag)
+        newest[key] = max(newest.get(key, (-1, -1)), (item.generation or 0, position))
+    kept = {position for _, position in newest.values()}
+    for position in triggered:
+        if position not in kept:
+            verdicts[position] = (UNTRIGGERED, "a newer push of this tag is in the same run (collapse=True)")
 
 
 class _NoMemory:
@@ -215,26 +263,25 @@ class _NoMemory:
 
 
 class _Memory:
-    """What this task passed on, in this run and in others."""
+    """What this task passed on, in this run and in others; a mapped one keeps each rule apart."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, task: TriggerMatchOperator, context: Context) -> None:
         ti = context["ti"]
+        is_mapped = ti.map_index is not None and ti.map_index >= 0
+        rule = (task.trigger_name, task.tags, task.tag_regex) if is_mapped else ()
         self._run_id = str(context["run_id"])
         self._store = context["asset_state_store"][STATE]
-        self._task_store = context["task_state_store"]
-        self._prefix = state_prefix("passed_on", ti.dag_id, ti.task_id)
-        self._claimed: set[str] = set(recall(self._task_store, CLAIMED, []))
+        self._prefix = state_prefix("passed_on", ti.dag_id, ti.task_id, *rule)
         self._new: set[str] = set()
         self._shards: dict[str, PassedOn] = {}
         self._changed: set[str] = set()
 
     def passed_on_by(self, notification: Notification) -> str | None:
-        """Tell which other run passed it on, or this one, a moment ago."""
+        """Tell which other run passed it on, or this try, a moment ago: a repeated try judges the same."""
         if notification.id in self._new:
             return self._run_id
-        if notification.id in self._claimed:
-            return None
-        return self._shard(shard_of(notification)).by_whom(notification)
+        run = self._shard(shard_of(notification)).by_whom(notification)
+        return None if run == self._run_id else run
 
     def claim(self, notification: Notification) -> None:
         if notification.id:
@@ -244,10 +291,6 @@ class _Memory:
         self._changed.add(name)
 
     def save(self) -> None:
-        """First what this run claims, so that a repeated try claims the same; then what all runs know."""
-        if not self._changed:
-            return
-        remember(self._task_store, CLAIMED, sorted(self._claimed | self._new))
         for name in sorted(self._changed):
             self._store.set(self._prefix + name, self._shards[name].to_dict())
 

@@ -25,10 +25,11 @@ from airflow_registry_triggers.literal import is_literal
 from airflow_registry_triggers.operators.delivery_round import DeliveryRound
 from airflow_registry_triggers.operators.retry_policy import WebhookRetryPolicy
 from airflow_registry_triggers.operators.upstream import check_upstream
-from airflow_registry_triggers.sources import flattened, parsed
+from airflow_registry_triggers.sources import flattened, id_source, parsed
 from airflow_registry_triggers.webhook.body import check_body
 from airflow_registry_triggers.webhook.headers import check_headers
 from airflow_registry_triggers.webhook.limits import DEFAULT_TIMEOUT, check_timeout
+from airflow_registry_triggers.webhook.masking import secret_header_values, url_secrets
 from airflow_registry_triggers.webhook.outcome import check_success_statuses
 from airflow_registry_triggers.webhook.url import parse_endpoint
 
@@ -152,7 +153,7 @@ class WebhookDeliverOperator(BaseOperator):
             raise AirflowSkipException("there is no notification to deliver")
         ti = context["ti"]
         name = self.trigger_name or f"{ti.dag_id}.{ti.task_id}"
-        read = list(parsed(values, str(context["run_id"])))
+        read = list(parsed(values, id_source(context)))
         items = [(item, item.trigger.get("name") or name) for item, _ in read if item is not None]
         problems = [problem for _, problem in read if problem]
         work = DeliveryRound(
@@ -211,12 +212,18 @@ def check_literal(
     :param success_statuses: see the operator
     :raises ValueError: one cannot work
     """
+    if headers and is_literal(headers) and secret_header_values(headers):
+        warnings.warn(
+            "headers hold what looks like a secret: the serialized Dag shows it to everyone who may read the "
+            "Dag; it belongs in the Connection's headers",
+            stacklevel=4,
+        )
     if url is not None and is_literal(url):
         endpoint = parse_endpoint(url, allowed_networks=allowed_networks())
-        if "?" in endpoint.target:
+        if "?" in endpoint.target or url_secrets(url):
             warnings.warn(
-                "url has a query: the serialized Dag shows it to everyone who may read the Dag; "
-                "a secret belongs in the Connection's secret_query",
+                "url has a query or a long token: the serialized Dag shows it to everyone who may read the "
+                "Dag; a secret belongs in the Connection, in secret_query or path",
                 stacklevel=4,
             )
     if headers and is_literal(headers):

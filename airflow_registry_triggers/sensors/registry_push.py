@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
-from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_registry_triggers.errors import InvalidArgument, RegistryFault
 from airflow_registry_triggers.hooks.registry import FIRST_RUNS, RegistryHook, RegistryTarget
@@ -23,7 +24,7 @@ from airflow_registry_triggers.state import STATE, KeepsState, WatermarkStore, r
 from airflow_registry_triggers.tag_rule import TagRule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from airflow.sdk import Context
 
@@ -43,7 +44,8 @@ class RegistryPushSensor(KeepsState, BaseSensorOperator):
     ``notification`` gives that, at once, and remembers nothing.
 
     A registry that is down, slow or limits requests is waited for until the sensor's own time-out. No such
-    repository, a wrong password, a host that is no registry and a TLS fault fail the task for good.
+    repository, a wrong password, a host that is no registry and a TLS fault fail the task for good, also with
+    ``soft_fail``: that skips a wait that was in vain, and hides nothing that a person must mend.
 
     :param repository: ``team/app``, or with a host, ``ghcr.io/team/app`` (templated)
     :param registry_conn_id: an ``oci_registry``, ``docker`` or ``http`` Connection (templated)
@@ -97,9 +99,26 @@ class RegistryPushSensor(KeepsState, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Wait; see the class."""
-        if not self.deferrable:
-            return super().execute(context)
-        return self._poke_or_defer(context, time.time())
+        with self._faults_fail():
+            if not self.deferrable:
+                return super().execute(context)
+            return self._poke_or_defer(context, time.time())
+
+    def resume_execution(self, *args: Any, **kwargs: Any) -> Any:
+        """Go on after a deferral."""
+        with self._faults_fail():
+            return super().resume_execution(*args, **kwargs)
+
+    @contextmanager
+    def _faults_fail(self) -> Iterator[None]:
+        """Let ``soft_fail`` skip a wait that was in vain, but not hide what a person must mend."""
+        try:
+            yield
+        except AirflowSkipException as skip:
+            fault = skip.__cause__
+            if isinstance(fault, RegistryFault | InvalidArgument) and not self.never_fail:
+                raise fault from None
+            raise
 
     def resume_after_change(self, context: Context, event: Any = None, started_at: float = 0.0) -> Any:
         """
@@ -153,8 +172,6 @@ class RegistryPushSensor(KeepsState, BaseSensorOperator):
         )
 
     def _poke_as_base(self, context: Context) -> list[dict[str, Any]] | None:
-        from airflow.sdk.exceptions import AirflowSkipException
-
         try:
             return self.poke(context).xcom_value
         except AirflowFailException as error:
@@ -172,8 +189,6 @@ class RegistryPushSensor(KeepsState, BaseSensorOperator):
             return None
 
     def _time_out(self) -> None:
-        from airflow.sdk.exceptions import AirflowSkipException
-
         text = f"no push to {self.repository} within {self.timeout:g} s"
         raise AirflowSkipException(text) if self.soft_fail else AirflowSensorTimeout(text)
 

@@ -401,3 +401,140 @@ def test_what_is_literal_is_checked_when_the_dag_is_parsed(make, words):
 def test_a_literal_query_is_a_warning():
     with pytest.warns(UserWarning, match="secret_query"):
         WebhookDeliverOperator(task_id="t", notifications=[], url="https://hooks.example.com/x?key=1")
+
+
+def pushed(tag="a", push_id="1", generation=1):
+    return notification(
+        tag, id=push_id * 32, epoch="e", generation=generation, registry="r.example", action="new"
+    )
+
+
+def match_dag(**options):
+    with new_dag() as dag:
+        TriggerMatchOperator(task_id="match", retries=0, **options)
+    return dag
+
+
+def statuses(run, task="match"):
+    return [record["status_code"] for record in run.access_records(task)]
+
+
+def test_a_push_that_comes_twice_is_passed_on_once():
+    dag = match_dag(notifications=[pushed()])
+    first = run_dag(dag)
+    again = run_dag(dag)
+    assert (statuses(first), statuses(again)) == (["triggered"], ["duplicate"])
+    assert first.run_id in again.access_records()[0]["reason"]
+
+
+def test_the_same_generation_with_another_digest_is_another_push():
+    dag_id = new_dag().dag_id
+    seen = []
+    for push_id in "12":
+        with DAG(dag_id, schedule=None) as dag:
+            TriggerMatchOperator(task_id="match", notifications=[pushed(push_id=push_id)])
+        seen += statuses(run_dag(dag))
+    assert seen == ["triggered", "triggered"]
+
+
+def test_a_test_of_the_trigger_is_no_duplicate_and_makes_none():
+    dag_id = new_dag().dag_id
+    with DAG(dag_id, schedule=None) as by_conf:
+        TriggerMatchOperator(task_id="match")
+    with DAG(dag_id, schedule=None) as real:
+        TriggerMatchOperator(task_id="match", notifications=[pushed()])
+    conf = {"notification": pushed()}
+    assert statuses(run_dag(by_conf, conf=conf)) == ["triggered"]
+    assert statuses(run_dag(real)) == ["triggered"]
+    assert statuses(run_dag(by_conf, conf=conf)) == ["triggered"]
+    assert statuses(run_dag(real)) == ["duplicate"]
+
+
+def test_collapse_passes_the_newest_of_each_tag_and_never_the_older_one_later():
+    older, newer = pushed(push_id="1", generation=1), pushed(push_id="2", generation=2)
+    dag_id = new_dag().dag_id
+
+    def run_with(*items):
+        with DAG(dag_id, schedule=None) as dag:
+            TriggerMatchOperator(task_id="match", notifications=list(items), collapse=True)
+        return run_dag(dag)
+
+    first = run_with(newer, older, pushed("b", "3"))
+    assert statuses(first) == ["triggered", "untriggered", "triggered"]
+    assert statuses(run_with(older)) == ["duplicate"]
+
+
+def test_a_match_mapped_over_rules_judges_by_each(chain):
+    with new_dag() as dag:
+        TriggerMatchOperator.partial(task_id="match", notifications=[pushed("a")]).expand_kwargs(
+            [{"trigger_name": "one", "tags": ["a"]}, {"trigger_name": "two", "tag_regex": "a.*"}]
+        )
+    run = run_dag(dag)
+    assert statuses(run, "match[0]") == statuses(run, "match[1]") == ["triggered"]
+
+
+def test_of_two_matches_before_one_delivery_one_is_enough(chain):
+    with new_dag() as dag:
+        none = TriggerMatchOperator(task_id="none", tags=["x"], notifications=[notification("a", id="1")])
+        some = TriggerMatchOperator(task_id="some", tags=["a"], notifications=[notification("a", id="1")])
+        WebhookDeliverOperator(
+            task_id="deliver", notifications=[none.output, some.output], webhook_conn_id="webhook_default"
+        )
+    run = run_dag(dag)
+    assert run.states == {"none": "success", "some": "success", "deliver": "success"}
+    assert len(chain.bodies()) == 1
+
+
+def test_a_delivery_outside_a_mapped_group_gets_what_any_instance_passed_on(chain):
+    with new_dag() as dag:
+
+        @task_group
+        def each(item):
+            return TriggerMatchOperator(task_id="match", tags=["a"], notifications=item).output
+
+        WebhookDeliverOperator(
+            task_id="deliver",
+            notifications=each.expand(item=[notification("a"), notification("b")]),
+            webhook_conn_id="webhook_default",
+        )
+    run = run_dag(dag)
+    assert run.states["deliver"] == "success"
+    assert [body["push_data"]["tag"] for body in chain.bodies()] == ["a"]
+
+
+def test_of_two_sensors_before_one_match_one_push_is_enough(chain):
+    with new_dag() as dag:
+        found = sensor(chain, task_id="found", first_run="notify")
+        empty = sensor(chain, task_id="empty", timeout=0.2)
+        TriggerMatchOperator(task_id="match", notifications=[found.output, empty.output])
+    chain.push("a")
+    run = run_dag(dag)
+    assert run.states == {"found": "success", "empty": "skipped", "match": "success"}
+    assert statuses(run) == ["triggered"]
+
+
+def test_ids_of_notifications_without_one_differ_between_mapped_instances(chain):
+    with new_dag() as dag:
+        TriggerMatchOperator.partial(task_id="match").expand(
+            notifications=[notification("a"), notification("b")]
+        )
+    run = run_dag(dag)
+    ids = {record["notification_id"] for record in run.access_records()}
+    assert len(ids) == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*was never mapped")
+def test_literal_secrets_are_a_warning():
+    with pytest.warns(UserWarning, match="secret_query or path"):
+        WebhookDeliverOperator(
+            task_id="t",
+            notifications=[],
+            url="https://hooks.example.com/services/T000/AbCdEfGhIjKlMnOpQrStUvWx",
+        )
+    with pytest.warns(UserWarning, match="Connection's headers"):
+        WebhookDeliverOperator(
+            task_id="t",
+            notifications=[],
+            url="https://hooks.example.com/x",
+            headers={"Authorization": "Bearer x"},
+        )

@@ -120,9 +120,9 @@ def test_a_registry_that_is_down_is_waited_for_until_the_sensors_own_time_out(ch
 
 def test_soft_and_never_fail_skip_where_an_airflow_user_expects_it(chain):
     for mode in MODES.values():
-        assert run_dag(one_sensor(chain, repository="no/such", soft_fail=True, **mode)).states == {
-            "push": "skipped"
-        }
+        hidden = run_dag(one_sensor(chain, repository="no/such", soft_fail=True, **mode))
+        assert hidden.states == {"push": "failed"}, "what a person must mend is no wait that was in vain"
+        assert "no_such_repository" in failure(hidden)
         assert run_dag(one_sensor(chain, repository="no/such", never_fail=True, **mode)).states == {
             "push": "skipped"
         }
@@ -134,7 +134,8 @@ def test_more_pushes_than_the_storm_limit_are_held_and_not_lost(chain, to):
     seeded(chain, dag)
     chain.push("a", "b", "c", "d")
     run = run_dag(dag)
-    assert run.states == {"push": "skipped"}
+    assert run.states == {"push": "failed"}
+    assert "set storm_limit to 4 or more" in failure(run)
     to(chain.registry.port, {"storm_limit": 4})
     run = run_dag(dag)
     assert {item["push_data"]["tag"] for item in run.xcoms["push"]["return_value"]} == {"a", "b", "c", "d"}
