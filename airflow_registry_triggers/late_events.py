@@ -7,10 +7,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_registry_triggers.sources import is_repository, notification_of_extra
+from airflow_registry_triggers.sources import flattened, notification_of_extra
 from airflow_registry_triggers.state import recall, remember
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow.sdk import Asset, Context
 
 __all__ = ["late_notifications"]
@@ -21,7 +23,7 @@ SKEW = timedelta(seconds=2)
 """By how much the clocks of scheduler and triggerer may differ."""
 
 
-def late_notifications(context: Context) -> list[Any]:
+def late_notifications(context: Context, assets: Sequence[Asset]) -> list[Any]:
     """
     Give the payloads of events that came in before the run began and are not among those that began it.
 
@@ -33,23 +35,22 @@ def late_notifications(context: Context) -> list[Any]:
     or cleared finds the same.
 
     :param context: Airflow's context
+    :param assets: those that began the run
     """
-    assets = [asset for asset in context.get("triggering_asset_events") or {} if is_repository(asset)]
-    if not assets:
+    run: Any = context.get("dag_run")
+    if not assets or run is None:
         return []
     store = context["task_state_store"]
     kept: list[Any] | None = recall(store, LATE)
     if kept is not None:
         return kept
-    run: Any = context["dag_run"]
     if run.clear_number:
         # Its beginning is now that of the repeated run, and what has come since has had its own runs.
         return []
     began = run.start_date or datetime.now(UTC)
     events = [event for asset in assets for event in _events(asset, run.run_after, began + SKEW)]
-    found = [
-        notification_of_extra(event.extra) for event in sorted(events, key=lambda event: event.timestamp)
-    ]
+    events.sort(key=lambda event: event.timestamp)
+    found = [item for event in events for item in flattened(notification_of_extra(event.extra))]
     if found:
         remember(store, LATE, found)
     return found
