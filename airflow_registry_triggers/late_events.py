@@ -41,7 +41,8 @@ def late_notifications(context: Context, assets: Sequence[Asset]) -> list[Any]:
     if not assets or run is None:
         return []
     store = context["task_state_store"]
-    kept: list[Any] | None = recall(store, LATE)
+    is_repeated = run.clear_number or context["ti"].try_number > 1
+    kept: list[Any] | None = recall(store, LATE) if is_repeated else None
     if kept is not None:
         return kept
     if run.clear_number:
