@@ -18,6 +18,7 @@ from airflow_registry_triggers.hooks.registry import RegistryHook, RegistryTarge
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.watermark import Mark, Watermark
 from airflow_registry_triggers.state import WatermarkStore, state_of_asset
+from airflow_registry_triggers.triggers.last_push import LastPush
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -63,11 +64,11 @@ class WatchedEvent:
 
 @dataclass(frozen=True, slots=True)
 class _Pushed:
-    """What is to be stored once a push is in the metadata database."""
+    """What is to be stored once a push is in the metadata database; no mark where it was there before."""
 
     event: WatchedEvent
     epoch: str
-    mark: Mark
+    mark: Mark | None
 
 
 @dataclass(slots=True)
@@ -82,16 +83,24 @@ class _Watch:
     asset: str
     rule: TagRule
     store: WatermarkStore
+    last: LastPush
     stored: Watermark = field(default_factory=Watermark)
     loaded: bool = False
+
+    @classmethod
+    def of_asset(cls, asset: str, rule: TagRule) -> _Watch:
+        state = state_of_asset(asset)
+        return cls(asset, rule, WatermarkStore(state), LastPush(state))
 
     async def load(self) -> None:
         if not self.loaded:
             self.stored = await self.store.aload()
+            await self.last.load()
             self.loaded = True
 
-    async def confirm(self, epoch: str, marks: Sequence[Mark]) -> None:
-        await self.save(self.stored.advanced(marks, epoch))
+    async def confirm(self, epoch: str, pushes: Sequence[_Pushed]) -> None:
+        await self.last.remember(pushes[-1].event.payload)
+        await self.save(self.stored.advanced((push.mark for push in pushes if push.mark), epoch))
 
     async def save(self, watermark: Watermark) -> None:
         await self.store.asave(watermark, self.stored)
@@ -197,14 +206,14 @@ class RegistryProducer(SharedStreamProducer):
         """
         if not all(item.outcome.is_clean for item in batch):
             raise RuntimeError("some pushes did not reach the metadata database; they are announced again")
-        confirmed: dict[tuple[str, str], list[Mark]] = {}
+        confirmed: dict[tuple[str, str], list[_Pushed]] = {}
         for item in batch:
             pushed: _Pushed = item.broker_payload
             # One whose watcher left while the poll was under way is announced when that is back.
             if pushed.event.taken:
-                confirmed.setdefault((pushed.event.asset, pushed.epoch), []).append(pushed.mark)
-        for (asset, epoch), marks in confirmed.items():
-            await self._watches[asset].confirm(epoch, marks)
+                confirmed.setdefault((pushed.event.asset, pushed.epoch), []).append(pushed)
+        for (asset, epoch), pushes in confirmed.items():
+            await self._watches[asset].confirm(epoch, pushes)
         self._unconfirmed -= len(batch)
         if not self._unconfirmed:
             self._all_confirmed.set()
@@ -243,10 +252,16 @@ class RegistryProducer(SharedStreamProducer):
     async def _poll(
         self, target: RegistryTarget, client: RegistryClient | SharedRound, asset: str, rule: TagRule
     ) -> list[tuple[WatchedEvent, _Pushed]]:
-        watch = self._watches.setdefault(asset, _Watch(asset, rule, WatermarkStore(state_of_asset(asset))))
+        if asset not in self._watches:
+            self._watches[asset] = _Watch.of_asset(asset, rule)
+        watch = self._watches[asset]
         await watch.load()
         found = await target.poll_with(client, watch.stored, rule)
         await watch.save(found.groundwork)
+        again = watch.last.take()
+        await watch.last.settle()
+        if again and not found.notifications:
+            return [_push_of(asset, again, is_stored=True)]
         return [_push_of(asset, notification.to_dict()) for notification in found.notifications]
 
     async def _wait(self, seconds: float) -> None:
@@ -303,8 +318,8 @@ class RegistryProducer(SharedStreamProducer):
         self._failures = 0
 
 
-def _push_of(asset: str, payload: dict[str, Any]) -> tuple[WatchedEvent, _Pushed]:
+def _push_of(asset: str, payload: dict[str, Any], *, is_stored: bool = False) -> tuple[WatchedEvent, _Pushed]:
     event, push_data = payload["event"], payload["push_data"]
-    mark = Mark(push_data["tag"], event["generation"], push_data["digest"])
+    mark = None if is_stored else Mark(push_data["tag"], event["generation"], push_data["digest"])
     watched = WatchedEvent(asset, payload)
     return watched, _Pushed(watched, event["epoch"], mark)

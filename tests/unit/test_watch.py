@@ -18,7 +18,7 @@ from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.watermark import Watermark
 from airflow_registry_triggers.state import WatermarkStore
 from airflow_registry_triggers.tag_rule import TagRule
-from airflow_registry_triggers.triggers import watch
+from airflow_registry_triggers.triggers import last_push, watch
 from tests.unit.registry.scripted_registry import ScriptedRegistry, SignIn, digest_of
 from tests.unit.test_state import FullStore, MemoryStore
 
@@ -119,6 +119,47 @@ async def test_a_crash_before_the_confirmation_announces_again_with_the_same_id(
         again, pushed = await asyncio.wait_for(queue.get(), 5)
         await producer.advance([AdvanceItem(pushed, CLEAN)])
     assert again.payload["event"]["id"] == first.payload["event"]["id"]
+
+
+async def test_a_watcher_that_begins_soon_after_a_push_announces_it_again(registry, stores, connection):
+    """Its consumer may have been paused at that moment, and Airflow has then stored the event for nobody."""
+    async with stream() as (producer, queue):
+        await baseline(stores)
+        registry.put("team/app", ["v1", "v2"])
+        pairs = [await asyncio.wait_for(queue.get(), 5) for _ in range(2)]
+        await producer.advance([AdvanceItem(pushed, CLEAN) for _, pushed in pairs])
+    async with stream() as (producer, queue):
+        again, pushed = await asyncio.wait_for(queue.get(), 5)
+        assert again.payload == pairs[-1][0].payload
+        await producer.advance([AdvanceItem(pushed, CLEAN)])
+        await asyncio.sleep(1.5)
+        assert queue.empty(), "once"
+        assert stored(stores).mark_of("v1").generation == stored(stores).mark_of("v2").generation == 1
+
+
+async def test_a_new_push_takes_the_place_of_the_one_that_is_announced_again(registry, stores, connection):
+    async with stream() as (producer, queue):
+        await baseline(stores)
+        registry.put("team/app", ["v1"])
+        _, pushed = await asyncio.wait_for(queue.get(), 5)
+        await producer.advance([AdvanceItem(pushed, CLEAN)])
+    registry.put("team/app", ["v2"])
+    async with stream() as (producer, queue):
+        event, pushed = await asyncio.wait_for(queue.get(), 5)
+        assert event.payload["push_data"]["tag"] == "v2"
+        await producer.advance([AdvanceItem(pushed, CLEAN)])
+        await asyncio.sleep(1.5)
+        assert queue.empty()
+
+
+async def test_what_a_watcher_has_outlived_is_not_announced_again(registry, stores, connection, monkeypatch):
+    monkeypatch.setattr(last_push, "SETTLED_AFTER", 0.5)
+    async with stream() as (producer, queue):
+        await baseline(stores)
+        registry.put("team/app", ["v1"])
+        _, pushed = await asyncio.wait_for(queue.get(), 5)
+        await producer.advance([AdvanceItem(pushed, CLEAN)])
+        await until(lambda: stores["asset"].values["last_push"] == {})
     async with stream() as (_, queue):
         await asyncio.sleep(0.5)
         assert queue.empty()
