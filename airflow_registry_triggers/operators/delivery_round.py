@@ -27,15 +27,17 @@ __all__ = ["DeliveryRound"]
 
 IN_FLIGHT = 16
 FLUSH_SECONDS = 1.0
+REPORT_SECONDS = 5.0
 
 
 class DeliveryRound:
     """
     One try of the task.
 
-    About once a second what was done is logged and written to the journal, in a thread: Airflow takes
-    longer over a line of log than a receiver over a webhook, and no delivery waits for either. A worker
-    that is killed sends at most the last second's deliveries again, with the same webhook-id.
+    About once a second what was done is written to the journal, and every few seconds to the log, in a
+    thread: Airflow takes longer over a line of log than a receiver over a webhook, and no delivery waits
+    for either. A worker that is killed sends at most the last second's deliveries again, with the same
+    webhook-id; of the last seconds' the next try has the records and the log has no line.
 
     :param context: Airflow's context
     :param delivery: where to, with what
@@ -63,7 +65,7 @@ class DeliveryRound:
         self._retry_number = ti.try_number - (ti.max_tries - (task.retries or 0))
         self._journal = DeliveryJournal(context["task_state_store"], ti.max_tries)
         self._results: dict[str, Result] = {}
-        self._flushed = time.monotonic()
+        self._flushed = self._reported = time.monotonic()
         self._flushing: asyncio.Future[None] | None = None
         self._sending: asyncio.Future[Any] | None = None
         self._wait: float | None = None
@@ -86,7 +88,7 @@ class DeliveryRound:
             self._sending = None
             if self._flushing is not None:
                 await self._flushing
-            self._flush()
+            self._flush(report=True)
 
     def cancel(self) -> None:
         """Stop sending; called from a signal handler."""
@@ -159,13 +161,16 @@ class DeliveryRound:
         if is_running or time.monotonic() - self._flushed < FLUSH_SECONDS:
             return
         self._flushed = time.monotonic()
-        self._flushing = asyncio.ensure_future(asyncio.to_thread(self._flush))
+        is_due = self._flushed - self._reported > REPORT_SECONDS
+        self._flushing = asyncio.ensure_future(asyncio.to_thread(self._flush, report=is_due))
 
-    def _flush(self) -> None:
+    def _flush(self, *, report: bool) -> None:
         """Write to the journal what may not be sent again; then to the log, which takes longer."""
         self._journal.flush()
-        while self._unreported:
+        while report and self._unreported:
             self._report(self._unreported.popleft())
+        if report:
+            self._reported = time.monotonic()
 
     def _counts(self) -> str:
         codes = Counter(result.record.status_code for result in self._results.values())
