@@ -14,7 +14,7 @@ unexport AIRFLOW_HOME AIRFLOW_CONFIG
 
 # Stages share two cores and a log: one after the other, the quick ones first.
 .NOTPARALLEL:
-.PHONY: help setup setup-all constraints demo test lint unit airflow fuzz chaos bench build clean
+.PHONY: help setup setup-all constraints demo test lint unit airflow fuzz chaos chaos-short bench build clean
 
 help:  ## list these targets
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -33,7 +33,7 @@ constraints: setup  ## resolve the pinned versions anew (those that still fit ar
 demo: setup  ## a push becomes a webhook, through a real Airflow (KEEP=1 leaves the UI up)
 	@$(STAGE) demo env KEEP=$(KEEP) $(BIN)/python -m demo
 
-test: setup lint unit airflow  ## all that must hold before a change is taken
+test: setup lint unit airflow chaos-short  ## all that must hold before a change is taken
 
 lint: setup  ## ruff, mypy and the import contracts
 	@$(STAGE) 'ruff check' $(BIN)/ruff check .
@@ -52,7 +52,11 @@ fuzz: setup  ## long randomized runs (FUZZ_EXAMPLES sets their size)
 
 chaos:  ## kill processes of a real Airflow on PostgreSQL and Redis
 	@$(STAGE) setup .ci/setup postgresql redis-server
-	@$(STAGE) chaos $(PYTEST) -m chaos --timeout 0 $(ARGS)
+	@$(STAGE) chaos $(PYTEST) -s -m 'chaos and not short' --timeout 0 $(ARGS)
+
+chaos-short:  ## the same for a minute and a half
+	@$(STAGE) setup .ci/setup postgresql redis-server
+	@$(STAGE) chaos-short $(PYTEST) -s -m 'chaos and short' $(ARGS)
 
 bench:  ## measure against the floor and against what would be used instead (ARGS names some)
 	@$(STAGE) setup .ci/setup postgresql redis-server
