@@ -170,9 +170,13 @@ def test_the_only_consumer_is_paused_and_unpaused(installation: Cluster) -> None
     installation.rest.pause("pause")
     scene.push("at-once")  # the watcher still runs, and Airflow queues its event for nobody
     time.sleep(20)
+    assert len(scene.received()) == 1
+    installation.rest.unpause("pause")
+    scene.check()
+    installation.rest.pause("pause")
+    time.sleep(20)
     scene.push("while-paused")
     time.sleep(5)
-    assert len(scene.received()) == 1
     installation.rest.unpause("pause")
     scene.check()
     scene.push("after")
