@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""What the routes answer, as it stands in the OpenAPI."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+__all__ = ["AccessLogAttempt", "AccessLogDetails", "AccessLogEntry", "AccessLogPage"]
+
+
+class AccessLogAttempt(BaseModel):
+    """An earlier attempt of the same delivery."""
+
+    try_number: int | None
+    status_code: str
+    request_time: str
+    duration_ms: int | None
+    reason: str
+    ambiguous: bool
+
+
+class AccessLogEntry(BaseModel):
+    """One entry: the access record, its task instance, and what became of it."""
+
+    result: str = Field(
+        description="triggered, untriggered, duplicate, blocked, delivered, retrying or failed"
+    )
+    status_code: str = Field(description="the HTTP status, a verdict, blocked, or the class of the error")
+    reason: str
+    request_time: str = Field(description="ISO 8601, UTC")
+    duration_ms: int | None
+    trigger_name: str
+    trigger_type: str
+    trigger_tag: str
+    trigger_url: str = Field(description="masked; empty for a verdict")
+    trigger_log_id: str = Field(description="webhook-id and try; the notification's id for a verdict")
+    repo_event: str
+    notification_id: str
+    repository: str
+    tag: str
+    digest: str
+    ambiguous: bool = Field(description="bytes were sent and no status came back")
+    try_number: int
+    attempts: list[AccessLogAttempt] = Field(description="earlier attempts, oldest first")
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    task_state: str | None
+    request_headers: dict[str, str] | None = Field(default=None, description="masked; with bodies=true")
+    request_body: str | None = Field(default=None, description="masked; with bodies=true")
+    response_headers: dict[str, str] | None = Field(default=None, description="masked; with bodies=true")
+    response_body: str | None = Field(default=None, description="masked; with bodies=true")
+
+
+class AccessLogPage(BaseModel):
+    """A page of entries."""
+
+    entries: list[AccessLogEntry]
+    next_cursor: str | None = Field(description="hand it back as cursor for the next page; null at the end")
+    searched_all: bool = Field(
+        description="false where a search stopped before the page was full: go on with next_cursor"
+    )
+
+
+class AccessLogDetails(BaseModel):
+    """An opened entry."""
+
+    entry: AccessLogEntry
+    deliveries: int = Field(description="notifications that the task sends again when it is cleared")
+    may_redeliver: bool
+    may_test: bool
+    registry: str
+    image_page: str | None
+    asset_id: int | None
+    asset_uri: str
+    asset_event_id: int | None

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""The routes in the api-server's OpenAPI, which leaves out apps that are mounted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+__all__ = ["DescribeRoutes"]
+
+
+class DescribeRoutes:
+    """
+    Middleware that adds the routes to the description when it is asked for; else it does nothing.
+
+    :param app: what comes next
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Go on; see the class."""
+        if scope["type"] == "http" and scope["path"].endswith("/openapi.json"):
+            _describe(scope["app"])
+        await self._app(scope, receive, send)
+
+
+def _describe(api_server: FastAPI) -> None:
+    from airflow_registry_triggers.plugins.access_log import URL_PREFIX
+    from airflow_registry_triggers.plugins.routes import app
+
+    whole, ours = api_server.openapi(), app.openapi()
+    paths: dict[str, Any] = whole.setdefault("paths", {})
+    for path, operations in ours["paths"].items():
+        paths.setdefault(URL_PREFIX + path, operations)
+    components = whole.setdefault("components", {})
+    for kind, named in ours.get("components", {}).items():
+        for name, component in named.items():
+            components.setdefault(kind, {}).setdefault(name, component)

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""A real Chromium that reports what it asked for and what went wrong in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.harness.processes import find_program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import BrowserContext, Page, Playwright
+
+    from tests.harness.airflow_process import Airflow
+
+_ARGUMENTS = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as running:
+        yield running
+
+
+class Tab:
+    """
+    A logged-in tab; ``trouble`` has console errors, failed scripts and requests to anywhere else.
+
+    :param page: of Playwright
+    :param url: base URL of Airflow
+    """
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.trouble: list[str] = []
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.trouble.append(f"error: {error}"))
+        page.on("request", lambda request: self._asked(request.url))
+
+    def _said(self, message: Any) -> None:
+        if message.type == "error":
+            self.trouble.append(f"console: {message.text} {message.location}")
+
+    def _asked(self, url: str) -> None:
+        if urlsplit(url).scheme not in {"data", "blob"} and not url.startswith(self.url):
+            self.trouble.append(f"asked {url}")
+
+    def open(self, path: str) -> None:
+        self.page.goto(f"{self.url}{path}")
+
+
+class Browser:
+    """Opens tabs with an empty profile each."""
+
+    def __init__(self, playwright: Playwright, folder: Path) -> None:
+        self._playwright = playwright
+        self._folder = folder
+        self._contexts: list[BrowserContext] = []
+
+    def tab(self, airflow: Airflow, user: str = "admin", **options: Any) -> Tab:
+        """Give a tab of a user; options are those of a context, such as ``viewport`` and ``color_scheme``."""
+        profile = self._folder / f"profile{len(self._contexts)}"
+        options.setdefault("viewport", {"width": 1440, "height": 900})
+        context = self._playwright.chromium.launch_persistent_context(
+            str(profile),
+            executable_path=find_program("chromium", "CHROMIUM"),
+            headless=True,
+            args=[*_ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])],
+            locale="en-GB",
+            timezone_id="UTC",
+            **options,
+        )
+        self._contexts.append(context)
+        context.set_default_timeout(20_000)
+        url = airflow.home.env["AIRFLOW__API__BASE_URL"]
+        token = airflow.rest_as(user).token
+        cookie: Any = {"name": "_token", "value": token, "url": url, "sameSite": "Lax"}
+        context.add_cookies([cookie])
+        return Tab(context.pages[0] if context.pages else context.new_page(), url)
+
+    def close(self) -> None:
+        for context in self._contexts:
+            with contextlib.suppress(Exception):
+                context.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@pytest.fixture
+def browser(playwright: Playwright, tmp_path: Path) -> Iterator[Browser]:
+    running = Browser(playwright, tmp_path / "browser")
+    yield running
+    running.close()

@@ -1,0 +1,378 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""The routes of the access log on a real api-server: who sees what, filters, pages, backends."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import textwrap
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.browser.history_rows import HistoryRows, Task, record
+from tests.harness.airflow_home import AirflowHome
+from tests.harness.airflow_process import Airflow
+from tests.harness.airflow_rest import AirflowRest, RestError
+from tests.harness.plain_http import Response, request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(180)]
+
+ROOT = Path(__file__).resolve().parents[2]
+LIST = "/registry-triggers/access-log"
+NOW = datetime.now(UTC)
+_run_numbers = itertools.count(1)
+
+BACKEND = """
+    import json
+    from pathlib import Path
+
+    from airflow.sdk.bases.xcom import BaseXCom
+
+    class OnDisk(BaseXCom):
+        @staticmethod
+        def deserialize_value(result):
+            value = result.value
+            if isinstance(value, str) and value.startswith("file:"):
+                return json.loads(Path(value[5:]).read_text())
+            return BaseXCom.deserialize_value(result)
+"""
+
+
+def task(dag_id: str, *records: dict[str, Any], **values: Any) -> Task:
+    return Task(dag_id, next(_run_numbers), list(records), **values)
+
+
+def history(folder: Path) -> list[Task]:
+    (folder / "stored.json").write_text(json.dumps([record(70, tag="on-disk")]))
+    return [
+        task("old", record(1, status="200"), at=NOW - timedelta(days=3)),
+        task("old", record(2, status="503"), state="up_for_retry", at=NOW - timedelta(hours=3)),
+        *(task("hidden_dag", record(n, tag="secret")) for n in (90, 91)),
+        task("no_xcoms", record(92, tag="secret")),
+        task("no_logs", record(93, tag="secret")),
+        task("statuses", *(record(n, status=s) for n, s in enumerate(("200", "404", "timeout", "blocked"), 10)), state="failed"),
+        task("statuses", *(record(n, status=s) for n, s in enumerate(("triggered", "untriggered", "duplicate"), 20)), task_id="match"),
+        task("statuses", record(24, status="409"), state="success"),
+        task("search", record(30, repository="team/app", tag="v1", trigger_name="prod")),
+        task("search", record(31, repository="team/app", tag="v10", trigger_name="prod-eu")),
+        task("search", record(32, repository="other/App2", tag="v2", trigger_name="staging")),
+        task("mapped", record(40), map_index=0),
+        task("mapped", record(41), map_index=7),
+        task("backend", xcoms={"access_log.200": f"file:{folder / 'stored.json'}", "access_log.500": "file:/nowhere"}),
+        task("junk", xcoms={
+            "access_log.200": [1, None, {"status_code": 5, "attempts": [3, {"try_number": "x"}], "duration_ms": "soon"}],
+            "access_log.201": {"no": "list"}, "access_log.nonsense": [record(1)], "return_value": [record(1)],
+        }),
+        *(task("pages", *(record(100 + 3 * n + m) for m in range(3))) for n in range(20)),
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> AirflowHome:
+    folder = tmp_path_factory.mktemp("airflow")
+    home = AirflowHome(
+        folder,
+        users={"viewer": "viewer", "user": "user"},
+        settings={
+            ("core", "auth_manager"): "tests.integration.access_log_auth.HidingAuthManager",
+            ("core", "xcom_backend"): "test_backend.OnDisk",
+        },
+    )
+    home.env["PYTHONPATH"] = f"{ROOT}:{folder}"
+    (folder / "test_backend.py").write_text(textwrap.dedent(BACKEND))
+    home.run("db", "migrate")
+    return home
+
+
+@pytest.fixture(scope="module")
+def rows(home: AirflowHome) -> HistoryRows:
+    made = HistoryRows(home)
+    made.add(history(home.folder))
+    return made
+
+
+@pytest.fixture(scope="module")
+def airflow(home: AirflowHome, rows: HistoryRows) -> Iterator[Airflow]:
+    with Airflow(home, ["api-server"]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def admin(airflow: Airflow) -> AirflowRest:
+    return airflow.rest
+
+
+@pytest.fixture(scope="module")
+def viewer(airflow: Airflow) -> AirflowRest:
+    return airflow.rest_as("viewer")
+
+
+def page(rest: AirflowRest, **query: Any) -> dict[str, Any]:
+    return rest.call("GET", LIST, **query)
+
+
+def tags(rest: AirflowRest, **query: Any) -> list[str]:
+    return [entry["tag"] for entry in page(rest, limit=200, **query)["entries"]]
+
+
+def codes(rest: AirflowRest, **query: Any) -> set[str]:
+    return {entry["status_code"] for entry in page(rest, limit=200, dag_id="statuses", **query)["entries"]}
+
+
+def refusal(rest: AirflowRest, path: str = LIST, **query: Any) -> RestError:
+    with pytest.raises(RestError) as refused:
+        rest.call("GET", path, **query)
+    return refused.value
+
+
+# Who sees what
+
+
+def our_paths(rest: AirflowRest) -> list[str]:
+    described = rest.call("GET", "/openapi.json")["paths"]
+    return [path for path in described if path.startswith("/registry-triggers")]
+
+
+def test_each_route_wants_a_login(airflow: Airflow, admin: AirflowRest) -> None:
+    entry = {"dag_id": "old", "run_id": "r", "task_id": "t", "trigger_log_id": "x"}
+    paths = [*our_paths(admin), "/registry-triggers/access_log.js"]
+    assert len(paths) == 3
+    for path in paths:
+        for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Cookie": "_token=nonsense"}):
+            answer = request("GET", f"{airflow.home.url}{path}?{urlencode(entry)}", headers=headers)
+            assert answer.status == (403 if headers else 401), path
+            assert b"v1" not in answer.body
+
+
+def test_there_are_no_other_routes(airflow: Airflow) -> None:
+    for path in ("/docs", "/redoc", "/openapi.json", "/access-log/"):
+        answer = request("GET", f"{airflow.home.url}/registry-triggers{path}", headers={})
+        assert answer.status in {307, 401, 404}, path
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        assert request(method, airflow.home.url + LIST, headers={}).status == 405
+
+
+def test_a_dag_is_hidden_from_who_may_not_read_it_its_xcoms_or_its_logs(
+    admin: AirflowRest, viewer: AirflowRest
+) -> None:
+    assert tags(admin, tag="secret") == ["secret"] * 4
+    assert tags(viewer, tag="secret") == []
+    everything = page(viewer, limit=200)
+    assert {entry["dag_id"] for entry in everything["entries"]}.isdisjoint(
+        {"hidden_dag", "no_xcoms", "no_logs"}
+    )
+    assert everything["next_cursor"] is None
+
+
+def test_asking_for_such_a_dag_is_refused_or_finds_nothing(admin: AirflowRest, viewer: AirflowRest) -> None:
+    for dag_id in ("hidden_dag", "no_xcoms", "no_logs"):
+        (entry, *_) = page(admin, dag_id=dag_id)["entries"]
+        assert refusal(viewer, dag_id=dag_id).status == 403
+        asked = {name: entry[name] for name in ("dag_id", "run_id", "task_id", "trigger_log_id")}
+        assert admin.call("GET", f"{LIST}/entry", **asked)["entry"]["tag"] == "secret"
+        assert refusal(viewer, f"{LIST}/entry", **asked).status == 403
+    # Airflow reads ~ as any Dag where it checks, which must not open one here.
+    assert tags(viewer, dag_id="~") == []
+    assert tags(viewer, run_id=page(admin, dag_id="hidden_dag")["entries"][0]["run_id"]) == []
+
+
+def test_a_viewer_is_told_that_clearing_is_not_allowed(airflow: Airflow, viewer: AirflowRest) -> None:
+    (entry,) = page(viewer, dag_id="search", tag="=v1")["entries"]
+    asked = {name: entry[name] for name in ("dag_id", "run_id", "task_id", "trigger_log_id")}
+    for rest, allowed in ((viewer, False), (airflow.rest_as("user"), True)):
+        details = rest.call("GET", f"{LIST}/entry", **asked)
+        assert (details["may_redeliver"], details["may_test"]) == (allowed, allowed)
+        assert details["deliveries"] == 1
+
+
+# What is asked
+
+
+@pytest.mark.parametrize(
+    ("status", "found"),
+    [
+        (["200"], {"200"}),
+        (["timeout", "blocked"], {"timeout", "blocked"}),
+        (["4xx"], {"404", "409"}),
+        (["error"], {"timeout"}),
+        (["verdict"], {"triggered", "untriggered", "duplicate"}),
+        ([], {"200", "404", "409", "timeout", "blocked", "triggered", "untriggered", "duplicate"}),
+    ],
+)
+def test_status(admin: AirflowRest, status: list[str], found: set[str]) -> None:
+    assert codes(admin, status=status) == found
+
+
+def test_what_became_of_it(admin: AirflowRest) -> None:
+    entries = page(admin, dag_id="statuses")["entries"]
+    assert {entry["status_code"]: entry["result"] for entry in entries} == {
+        "200": "delivered",
+        "404": "failed",
+        "timeout": "failed",
+        "blocked": "blocked",
+        "triggered": "triggered",
+        "untriggered": "untriggered",
+        "duplicate": "duplicate",
+        "409": "delivered",
+    }
+    (pending,) = page(admin, dag_id="old", status="503")["entries"]
+    assert (pending["result"], pending["task_state"]) == ("retrying", "up_for_retry")
+
+
+def test_text_filters_look_for_a_part_or_for_the_whole(admin: AirflowRest) -> None:
+    assert tags(admin, dag_id="search", tag="V1") == ["v10", "v1"]
+    assert tags(admin, dag_id="search", tag="=v1") == ["v1"]
+    assert tags(admin, dag_id="search", repository="app") == ["v2", "v10", "v1"]
+    assert tags(admin, dag_id="search", repository="=team/app", trigger="eu") == ["v10"]
+    assert tags(admin, dag_id="search", trigger="100%") == []
+
+
+def test_time(admin: AirflowRest) -> None:
+    assert tags(admin, dag_id="old", since="4h") == ["v2"]
+    assert tags(admin, dag_id="old", until=(NOW - timedelta(days=1)).isoformat()) == ["v1"]
+    assert tags(admin, dag_id="old", since="2d", until="1d") == []
+
+
+def test_task_instance(admin: AirflowRest) -> None:
+    assert tags(admin, dag_id="mapped", map_index=7) == ["v41"]
+    assert sorted(tags(admin, dag_id="statuses", task_id="match")) == ["v20", "v21", "v22"]
+    (entry,) = page(admin, dag_id="mapped", map_index=0)["entries"]
+    assert tags(admin, dag_id="mapped", run_id=entry["run_id"]) == ["v40"]
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ({"status": "2000"}, "status='2000'"),
+        ({"status": "access_log.200"}, "verdict"),
+        ({"since": "yesterday"}, "since='yesterday'"),
+        ({"until": "99999999d"}, "until"),
+        ({"cursor": "AAAA"}, "leave it out"),
+        ({"cursor": "WzEsMSwxLDFd"}, "leave it out"),
+    ],
+)
+def test_a_bad_filter_is_told(admin: AirflowRest, query: dict[str, str], told: str) -> None:
+    error = refusal(admin, **query)
+    assert error.status == 400
+    assert told in str(error)
+
+
+def test_bounds(admin: AirflowRest) -> None:
+    for query in ({"limit": 0}, {"limit": 201}, {"map_index": -2}, {"map_index": 2**31}, {"tag": "x" * 501}):
+        assert refusal(admin, **query).status == 422
+
+
+# Pages
+
+
+def test_pages_give_everything_once_newest_first(admin: AirflowRest) -> None:
+    found, cursor, pages = [], None, 0
+    while True:
+        answer = page(admin, dag_id="pages", limit=7, cursor=cursor)
+        found += [entry["tag"] for entry in answer["entries"]]
+        pages += 1
+        cursor = answer["next_cursor"]
+        if cursor is None:
+            break
+        assert len(answer["entries"]) == 9, "whole lists of three, until there are seven"
+    assert pages == 7
+    assert len(found) == 60
+    assert set(found) == {f"v{n}" for n in range(100, 160)}
+    runs = [(int(tag[1:]) - 100) // 3 for tag in found]
+    assert runs == sorted(runs, reverse=True)
+
+
+def test_what_is_new_does_not_shift_a_page(rows: HistoryRows, admin: AirflowRest) -> None:
+    first = page(admin, dag_id="pages", limit=9)
+    before = page(admin, dag_id="pages", limit=9, cursor=first["next_cursor"])
+    rows.add([task("pages", record(999))])
+    try:
+        assert page(admin, dag_id="pages", limit=9, cursor=first["next_cursor"]) == before
+        assert page(admin, dag_id="pages", limit=9)["entries"][0]["tag"] == "v999"
+    finally:
+        rows.execute("DELETE FROM xcom WHERE dag_id = 'pages' AND value LIKE '%v999%'")
+
+
+def test_a_search_stops_after_2000_rows_and_goes_on(rows: HistoryRows, admin: AirflowRest) -> None:
+    rows.add([task("many", record(n, tag="needle" if n == 0 else "hay")) for n in range(2100)])
+    first = page(admin, dag_id="many", tag="needle")
+    assert (first["entries"], first["searched_all"]) == ([], False)
+    second = page(admin, dag_id="many", tag="needle", cursor=first["next_cursor"])
+    assert [entry["tag"] for entry in second["entries"]] == ["needle"]
+    assert (second["searched_all"], second["next_cursor"]) == (True, None)
+
+
+# What is stored
+
+
+def test_values_are_read_through_the_configured_backend(admin: AirflowRest) -> None:
+    entries = page(admin, dag_id="backend")["entries"]
+    assert {entry["status_code"]: entry["tag"] for entry in entries} == {"200": "on-disk", "500": ""}
+    (lost,) = [entry for entry in entries if entry["status_code"] == "500"]
+    assert lost["reason"] == "the record cannot be read from the XCom backend: FileNotFoundError"
+
+
+def test_what_is_no_record_does_no_harm(admin: AirflowRest) -> None:
+    (entry,) = page(admin, dag_id="junk")["entries"]
+    assert (entry["status_code"], entry["duration_ms"], entry["try_number"]) == ("200", None, 1)
+    assert [attempt["try_number"] for attempt in entry["attempts"]] == [None]
+
+
+def test_bodies_come_when_they_are_asked_for(admin: AirflowRest) -> None:
+    (short,) = page(admin, dag_id="search", tag="=v1")["entries"]
+    assert short["request_body"] is None
+    (long,) = page(admin, dag_id="search", tag="=v1", bodies=True)["entries"]
+    assert long["request_body"].startswith('{"push_data"')
+    assert long["response_headers"]["x-response-0"]
+
+
+def test_an_entry_that_is_gone_says_so(admin: AirflowRest) -> None:
+    error = refusal(admin, f"{LIST}/entry", dag_id="old", run_id="none", task_id="t", trigger_log_id="m/1")
+    assert error.status == 404
+    assert "cleaned" in str(error)
+
+
+# What Airflow shows of it
+
+
+def test_the_routes_are_in_the_openapi_of_the_api_server(admin: AirflowRest) -> None:
+    described = admin.call("GET", "/openapi.json")
+    assert "/api/v2/dags/{dag_id}" in described["paths"]
+    operation = described["paths"][LIST]["get"]
+    names = {parameter["name"] for parameter in operation["parameters"]}
+    assert {"status", "dag_id", "since", "until", "trigger", "repository", "tag", "cursor", "limit"} <= names
+    assert operation["security"]
+    reference = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+    assert reference.rsplit("/", 1)[-1] in described["components"]["schemas"]
+    assert set(our_paths(admin)) == {LIST, f"{LIST}/entry"}
+
+
+def test_the_plugin_is_loaded_with_a_page_for_each_place(admin: AirflowRest) -> None:
+    plugins = admin.api("GET", "/plugins")["plugins"]
+    (plugin,) = [item for item in plugins if item["name"] == "registry_triggers_access_log"]
+    apps = plugin["react_apps"]
+    assert {item["destination"] for item in apps} == {"nav", "dag", "dag_run", "task_instance"}
+    assert {item["name"] for item in apps} == {"Access Log"}
+    assert len({item["url_route"] for item in apps}) == 4
+    assert not any(item["bundle_url"].startswith("/") or "://" in item["bundle_url"] for item in apps)
+    assert admin.api("GET", "/plugins/importErrors")["import_errors"] == []
+
+
+def test_the_script_is_small_and_names_no_host(airflow: Airflow, admin: AirflowRest) -> None:
+    answer: Response = request(
+        "GET",
+        f"{airflow.home.url}/registry-triggers/access_log.js",
+        headers={"Authorization": f"Bearer {admin.token}"},
+    )
+    assert answer.status == 200
+    assert len(answer.body) <= 60_000
+    assert b"http://" not in answer.body
+    assert b"https://" not in answer.body
