@@ -216,7 +216,7 @@ def measured(database: str, idle: float, pushes: int) -> dict[str, list[float]]:
             bench.begin(group)
             for number in range(pushes):
                 for name in group:
-                    time.sleep(random.uniform(2, 3))
+                    time.sleep(random.uniform(1, 2))
                     found[name].append(bench.seconds(name, str(number)))
             bench.end(group)
     return found
