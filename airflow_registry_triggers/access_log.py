@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_registry_triggers.access_record import LOG_EVENT, AccessRecord, by_status_code, within_limit
+from airflow_registry_triggers.metrics import count_record
 from airflow_registry_triggers.webhook.masking import escape_text
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ __all__ = ["log_record", "push_records"]
 
 def log_record(log: Any, record: AccessRecord) -> None:
     """
-    Write one flat structured line.
+    Write one flat structured line, and count the record in Airflow's metrics.
 
     :param log: the task's structured logger
     :param record: the record
@@ -29,6 +30,7 @@ def log_record(log: Any, record: AccessRecord) -> None:
         name: value if _is_plain(value) else escape_text(value) for name, value in record.log_fields().items()
     }
     log.info(LOG_EVENT, **fields)
+    count_record(record)
 
 
 def _is_plain(value: Any) -> bool:

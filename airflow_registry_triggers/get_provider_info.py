@@ -79,6 +79,8 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [_modules("hooks.registry", "hooks.webhook")],
         "triggers": [_modules("triggers.registry_push")],
         "notifications": [f"{PACKAGE}.notifiers.WebhookNotifier"],
+        "extra-links": [f"{PACKAGE}.operators.access_log_link.AccessLogLink"],
+        "cli": [f"{PACKAGE}.cli.get_cli_commands"],
         "asset-uris": [
             {
                 "schemes": ["oci"],

@@ -15,6 +15,7 @@ from airflow_registry_triggers.access_log import log_record, push_records
 from airflow_registry_triggers.access_record import AccessRecord
 from airflow_registry_triggers.errors import InvalidArgument, MalformedNotifications
 from airflow_registry_triggers.literal import is_literal
+from airflow_registry_triggers.operators.access_log_link import AccessLogLink
 from airflow_registry_triggers.passed_on import PassedOn, shard_of
 from airflow_registry_triggers.sources import (
     flattened,
@@ -66,6 +67,7 @@ class TriggerMatchOperator(KeepsState, BaseOperator, SkipMixin):
     template_fields: Sequence[str] = ("trigger_name", "tags", "tag_regex", "notifications")
     template_fields_renderers = {"notifications": "json"}
     ui_color = "#e6f4ea"
+    operator_extra_links = (AccessLogLink(),)
     inherits_from_skipmixin = True
 
     def __init__(

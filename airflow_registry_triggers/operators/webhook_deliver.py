@@ -22,6 +22,7 @@ from airflow_registry_triggers.hooks.webhook import (
     mask_url_secrets,
 )
 from airflow_registry_triggers.literal import is_literal
+from airflow_registry_triggers.operators.access_log_link import AccessLogLink
 from airflow_registry_triggers.operators.delivery_round import DeliveryRound
 from airflow_registry_triggers.operators.retry_policy import WebhookRetryPolicy
 from airflow_registry_triggers.operators.upstream import check_upstream
@@ -79,6 +80,7 @@ class WebhookDeliverOperator(BaseOperator):
     template_fields: Sequence[str] = ("notifications", "url", "webhook_conn_id", "trigger_name", "headers")
     template_fields_renderers = {"notifications": "json", "headers": "json"}
     ui_color = "#fef7e0"
+    operator_extra_links = (AccessLogLink(),)
 
     def __init__(
         self,

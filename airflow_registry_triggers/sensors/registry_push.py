@@ -16,6 +16,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, A
 from airflow_registry_triggers.errors import InvalidArgument, RegistryFault
 from airflow_registry_triggers.hooks.registry import FIRST_RUNS, RegistryHook, RegistryTarget
 from airflow_registry_triggers.literal import is_literal
+from airflow_registry_triggers.metrics import SENSOR, count_detected
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.reference import RepositoryReference
 from airflow_registry_triggers.registry.watermark import Mark
@@ -221,6 +222,7 @@ class RegistryPushSensor(KeepsState, BaseSensorOperator):
             return None
         self.log.info("%s: %d pushes", target.repository, len(found))
         remember(context["task_state_store"], HANDED_ON, found)
+        count_detected(len(found), SENSOR)
         return found
 
     def _poll(self, target: RegistryTarget, watermark: Any) -> Poll | None:

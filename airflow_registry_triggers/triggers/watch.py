@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
 from airflow_registry_triggers.hooks.registry import RegistryHook, RegistryTarget
+from airflow_registry_triggers.metrics import WATCHER, count_detected
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.watermark import Mark, Watermark
 from airflow_registry_triggers.state import WatermarkStore, state_of_asset
@@ -214,6 +215,7 @@ class RegistryProducer(SharedStreamProducer):
                 confirmed.setdefault((pushed.event.asset, pushed.epoch), []).append(pushed)
         for (asset, epoch), pushes in confirmed.items():
             await self._watches[asset].confirm(epoch, pushes)
+            count_detected(len(pushes), WATCHER)
         self._unconfirmed -= len(batch)
         if not self._unconfirmed:
             self._all_confirmed.set()
