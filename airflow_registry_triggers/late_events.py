@@ -7,7 +7,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_registry_triggers.sources import flattened, notification_of_extra
+from airflow_registry_triggers.notification import InvalidNotification, Notification
+from airflow_registry_triggers.sources import Incoming, notifications_of_event
 from airflow_registry_triggers.state import recall, remember
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ SKEW = timedelta(seconds=2)
 """By how much the clocks of scheduler and triggerer may differ."""
 
 
-def late_notifications(context: Context, assets: Sequence[Asset]) -> list[Any]:
+def late_notifications(context: Context, assets: Sequence[Asset]) -> list[Incoming]:
     """
     Give the payloads of events that came in before the run began and are not among those that began it.
 
@@ -31,8 +32,8 @@ def late_notifications(context: Context, assets: Sequence[Asset]) -> list[Any]:
     that others have asked since: these would wait for the next event, however long
     (https://github.com/apache/airflow/issues/56050). Two tags of one push are enough for it.
 
-    The next run's events have them too; what was passed on is a duplicate there. A task that is tried again
-    or cleared finds the same.
+    The next run's events have them too; what was passed on is a duplicate there, and what is no notification
+    is left to it. A task that is tried again or cleared finds the same.
 
     :param context: Airflow's context
     :param assets: those that began the run
@@ -42,16 +43,17 @@ def late_notifications(context: Context, assets: Sequence[Asset]) -> list[Any]:
         return []
     store = context["task_state_store"]
     is_repeated = run.clear_number or context["ti"].try_number > 1
-    kept: list[Any] | None = recall(store, LATE) if is_repeated else None
+    kept: list[list[Any]] | None = recall(store, LATE) if is_repeated else None
     if kept is not None:
-        return kept
+        return [Incoming(*parts) for parts in kept]
     if run.clear_number:
         # Its beginning is now that of the repeated run, and what has come since has had its own runs.
         return []
     began = run.start_date or datetime.now(UTC)
-    events = [event for asset in assets for event in _events(asset, run.run_after, began + SKEW)]
-    events.sort(key=lambda event: event.timestamp)
-    found = [item for event in events for item in flattened(notification_of_extra(event.extra))]
+    events = [(asset, event) for asset in assets for event in _events(asset, run.run_after, began + SKEW)]
+    events.sort(key=lambda pair: pair[1].timestamp)
+    late = (incoming for asset, event in events for incoming in notifications_of_event(asset, event))
+    found = [incoming for incoming in late if _is_notification(incoming.value)]
     if found:
         remember(store, LATE, found)
     return found
@@ -68,3 +70,11 @@ def _events(asset: Asset, after: datetime, until: datetime) -> list[Any]:
 
     events = InletEventsAccessors([asset])[asset].after(after.isoformat()).before(until.isoformat())
     return [event for event in events if event.timestamp > after]
+
+
+def _is_notification(value: Any) -> bool:
+    try:
+        Notification.from_dict(value)
+    except InvalidNotification:
+        return False
+    return True

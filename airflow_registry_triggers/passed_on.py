@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from airflow_registry_triggers.notification import Notification
 
 __all__ = ["PassedOn", "shard_of"]
@@ -17,15 +18,18 @@ __all__ = ["PassedOn", "shard_of"]
 SHARDS = 32
 
 MAX_SHARD = 40 * 1024
-"""Bytes of JSON of one shard; the tags that moved longest ago make room."""
+"""Bytes of JSON of one shard: some 500 to 2,000 pushes. The tags that moved longest ago make room."""
 
-MAX_IDS = 32
-"""Pushes that are remembered of one tag. What can come twice is what was not yet confirmed: a few."""
+_ID_DIGITS = 16
 
 
 def _key(notification: Notification) -> str:
     parts = [notification.registry, notification.repository, notification.tag]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def _short(push_id: str) -> str:
+    return hashlib.sha256(push_id.encode()).hexdigest()[:_ID_DIGITS]
 
 
 def shard_of(notification: Notification) -> str:
@@ -42,20 +46,23 @@ class PassedOn:
     One shard: for each tag the ids that were passed on, and by which run.
 
     Ids and not the highest generation: runs may finish out of order, and a watcher that was killed before
-    its watermark moved counts from the same generation again, for another digest.
+    its watermark moved counts from the same generation again, for another digest. As many as there is room
+    for: the run that comes after one that lasted long is given all events of that time once more.
 
     :param stored: what :meth:`to_dict` gave; anything else counts as empty, which can repeat a push but
         lose none
     """
 
     def __init__(self, stored: Any = None) -> None:
-        self._tags: dict[str, dict[str, str]] = {}
-        if isinstance(stored, Mapping):
-            self._tags = {str(key): dict(runs) for key, runs in stored.items() if _is_entry(runs)}
+        self._tags = _read(stored)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the stored form: ids to runs, by tag."""
-        return self._tags
+        """Give the stored form: the runs, and by tag the ids of each, the oldest first; as much as fits."""
+        stored = _packed(self._tags)
+        while len(json.dumps(stored)) > MAX_SHARD:
+            self._make_room()
+            stored = _packed(self._tags)
+        return stored
 
     def by_whom(self, notification: Notification) -> str | None:
         """
@@ -63,7 +70,7 @@ class PassedOn:
 
         :param notification: a notification
         """
-        return self._tags.get(_key(notification), {}).get(notification.id or "")
+        return self._tags.get(_key(notification), {}).get(_short(notification.id or ""))
 
     def add(self, notification: Notification, run_id: str) -> None:
         """
@@ -74,19 +81,45 @@ class PassedOn:
         """
         if not notification.id:
             return
-        key = _key(notification)
+        key, push = _key(notification), _short(notification.id)
         runs = self._tags.pop(key, {})
-        runs.pop(notification.id, None)
-        runs[notification.id] = run_id
-        while len(runs) > MAX_IDS:
-            del runs[next(iter(runs))]
+        runs.pop(push, None)
+        runs[push] = run_id
         self._tags[key] = runs  # last, as the newest
-        self._make_room()
 
     def _make_room(self) -> None:
-        while len(self._tags) > 1 and len(json.dumps(self._tags)) > MAX_SHARD:
-            del self._tags[next(iter(self._tags))]
+        oldest = next(iter(self._tags))
+        if len(self._tags) > 1:
+            del self._tags[oldest]
+        else:
+            pushes = list(self._tags[oldest].items())
+            self._tags[oldest] = dict(pushes[1 + len(pushes) // 10 :])
 
 
-def _is_entry(runs: Any) -> bool:
-    return isinstance(runs, Mapping) and all(isinstance(run, str) for run in runs.values())
+def _packed(tags: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    runs: dict[str, int] = {}
+    packed: dict[str, list[list[Any]]] = {}
+    for key, pushes in tags.items():
+        groups: list[list[Any]] = []
+        for push, run_id in pushes.items():
+            number = runs.setdefault(run_id, len(runs))
+            if groups and groups[-1][0] == number:
+                groups[-1][1] += push
+            else:
+                groups.append([number, push])
+        packed[key] = groups
+    return {"runs": list(runs), "tags": packed} if packed else {}
+
+
+def _read(stored: Any) -> dict[str, dict[str, str]]:
+    try:
+        runs, tags = stored["runs"], stored["tags"]
+        return {str(key): dict(_pushes(groups, runs)) for key, groups in tags.items()}
+    except (TypeError, KeyError, ValueError, IndexError, AttributeError):
+        return {}
+
+
+def _pushes(groups: Any, runs: Any) -> Iterator[tuple[str, str]]:
+    for number, text in groups:
+        for begin in range(0, len(text), _ID_DIGITS):
+            yield text[begin : begin + _ID_DIGITS], str(runs[number])

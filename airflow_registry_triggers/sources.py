@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_registry_triggers.notification import InvalidNotification, Notification
 
@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONF_KEY",
+    "Incoming",
     "flattened",
     "id_source",
     "is_repository",
     "notification_of_extra",
     "notifications_of_conf",
+    "notifications_of_event",
     "notifications_of_events",
+    "numbered",
     "parsed",
 ]
 
@@ -27,6 +30,20 @@ CONF_KEY = "notification"
 """Key of a run's conf that holds a notification, for a test of the trigger."""
 
 ASSET_SCHEME = "oci://"
+
+
+class Incoming(NamedTuple):
+    """
+    What a task was given, one value of it.
+
+    :param value: the JSON of a notification, if it is one
+    :param source: what it came with, such as the run or an asset event
+    :param position: its place among those that came along
+    """
+
+    value: Any
+    source: str
+    position: int
 
 
 def notifications_of_conf(context: Context) -> list[Any] | None:
@@ -41,7 +58,17 @@ def notifications_of_conf(context: Context) -> list[Any] | None:
     return flattened(conf[CONF_KEY])
 
 
-def notifications_of_events(context: Context) -> list[Any]:
+def numbered(values: Iterable[Any], source: str) -> list[Incoming]:
+    """
+    Say of each value what it came with.
+
+    :param values: what came in
+    :param source: what they came with
+    """
+    return [Incoming(value, source, position) for position, value in enumerate(values)]
+
+
+def notifications_of_events(context: Context) -> list[Incoming]:
     """
     Give the payloads of the asset events that began the run, oldest first.
 
@@ -53,19 +80,28 @@ def notifications_of_events(context: Context) -> list[Any]:
     """
     from airflow_registry_triggers.late_events import late_notifications
 
-    events = context.get("triggering_asset_events") or {}
-    found: list[tuple[Any, Any]] = []
-    for asset, of_asset in events.items():
-        if is_repository(asset):
-            found += [
-                (getattr(event, "timestamp", None), payload)
-                for event in of_asset
-                for payload in flattened(notification_of_extra(event.extra))
-            ]
+    triggering = context.get("triggering_asset_events") or {}
+    events = {asset: of_asset for asset, of_asset in triggering.items() if is_repository(asset)}
+    found: list[tuple[Any, list[Incoming]]] = [
+        (getattr(event, "timestamp", None), notifications_of_event(asset, event))
+        for asset, of_asset in events.items()
+        for event in of_asset
+    ]
     if all(timestamp is not None for timestamp, _ in found):
         found.sort(key=lambda item: item[0])
-    late = late_notifications(context, [asset for asset in events if is_repository(asset)])
-    return [*(payload for _, payload in found), *late]
+    own = [incoming for _, of_event in found for incoming in of_event]
+    return [*own, *late_notifications(context, list(events))]
+
+
+def notifications_of_event(asset: Any, event: Any) -> list[Incoming]:
+    """
+    Give what one event carries. A run may meet an event that is another's too: what identifies it is its own.
+
+    :param asset: the asset
+    :param event: one of its events
+    """
+    source = f"{asset.uri}@{getattr(event, 'timestamp', None)}"
+    return numbered(flattened(notification_of_extra(event.extra)), source)
 
 
 def is_repository(asset: Any) -> bool:
@@ -120,16 +156,15 @@ def id_source(context: Context) -> str:
     return run_id if map_index is None or map_index < 0 else f"{run_id}/{map_index}"
 
 
-def parsed(values: Iterable[Any], source: str) -> Iterator[tuple[Notification | None, str]]:
+def parsed(values: Iterable[Incoming]) -> Iterator[tuple[Notification | None, str]]:
     """
-    Read each value; one without an id gets one from the run and its position.
+    Read each value; one without an id gets one from what it came with and its position there.
 
     :param values: what came in
-    :param source: what they came with, see :func:`id_source`
     :return: the notification and no text, or none and what is wrong with it
     """
-    for position, value in enumerate(values):
+    for number, (value, source, position) in enumerate(values, start=1):
         try:
             yield Notification.from_dict(value).with_fallback_id(source, position), ""
         except InvalidNotification as error:
-            yield None, f"number {position + 1}: {error}"
+            yield None, f"number {number}: {error}"

@@ -18,10 +18,12 @@ from airflow_registry_triggers.literal import is_literal
 from airflow_registry_triggers.operators.access_log_link import AccessLogLink
 from airflow_registry_triggers.passed_on import PassedOn, shard_of
 from airflow_registry_triggers.sources import (
+    Incoming,
     flattened,
     id_source,
     notifications_of_conf,
     notifications_of_events,
+    numbered,
     parsed,
 )
 from airflow_registry_triggers.state import STATE, KeepsState, state_prefix
@@ -112,7 +114,7 @@ class TriggerMatchOperator(KeepsState, BaseOperator, SkipMixin):
         rule = self._rendered_rule()
         ti = context["ti"]
         tested = notifications_of_conf(context)
-        read = list(parsed(self._values(context, tested), id_source(context)))
+        read = list(parsed(self._incoming(context, tested)))
         valid = [notification for notification, _ in read if notification is not None]
         # A test of the trigger may be the copy of a push: it is no repeat, and no push is one of it.
         memory = _Memory(self, context) if tested is None else _NoMemory()
@@ -144,12 +146,12 @@ class TriggerMatchOperator(KeepsState, BaseOperator, SkipMixin):
                 else str(error)
             ) from None
 
-    def _values(self, context: Context, tested: list[Any] | None) -> list[Any]:
+    def _incoming(self, context: Context, tested: list[Any] | None) -> list[Incoming]:
         if self.notifications is not None:
-            return flattened(self.notifications)
+            return numbered(flattened(self.notifications), id_source(context))
         if tested is not None:
             self.log.info("the run's conf has a notification: this is a test of the trigger")
-            return tested
+            return numbered(tested, id_source(context))
         return notifications_of_events(context)
 
     def _judged(

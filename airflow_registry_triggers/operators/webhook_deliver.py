@@ -26,7 +26,7 @@ from airflow_registry_triggers.operators.access_log_link import AccessLogLink
 from airflow_registry_triggers.operators.delivery_round import DeliveryRound
 from airflow_registry_triggers.operators.retry_policy import WebhookRetryPolicy
 from airflow_registry_triggers.operators.upstream import check_upstream
-from airflow_registry_triggers.sources import flattened, id_source, parsed
+from airflow_registry_triggers.sources import flattened, id_source, numbered, parsed
 from airflow_registry_triggers.webhook.body import check_body
 from airflow_registry_triggers.webhook.headers import check_headers
 from airflow_registry_triggers.webhook.limits import DEFAULT_TIMEOUT, check_timeout
@@ -155,7 +155,7 @@ class WebhookDeliverOperator(BaseOperator):
             raise AirflowSkipException("there is no notification to deliver")
         ti = context["ti"]
         name = self.trigger_name or f"{ti.dag_id}.{ti.task_id}"
-        read = list(parsed(values, id_source(context)))
+        read = list(parsed(numbered(values, id_source(context))))
         items = [(item, item.trigger.get("name") or name) for item, _ in read if item is not None]
         problems = [problem for _, problem in read if problem]
         work = DeliveryRound(

@@ -12,11 +12,13 @@ from airflow.sdk import Asset
 from airflow.sdk.execution_time import context as airflow_context
 
 from airflow_registry_triggers.late_events import late_notifications
+from airflow_registry_triggers.sources import notifications_of_events, parsed
 from tests.unit.test_state import MemoryStore
 
 ASSET = Asset(name="oci://conn/team/app", uri="oci://conn/team/app")
 ASKED = datetime(2026, 1, 1, tzinfo=UTC)
 BEGAN = ASKED + timedelta(seconds=8)
+PUSH = {"repository": {"name": "app", "namespace": "team", "repo_full_name": "team/app"}}
 
 
 def at(seconds):
@@ -30,7 +32,7 @@ class Event:
 
     @property
     def extra(self):
-        return {"from_trigger": True, "payload": {"push_data": {"tag": self.tag}}}
+        return {"from_trigger": True, "payload": {**PUSH, "push_data": {"tag": self.tag}}}
 
 
 @dataclass
@@ -74,7 +76,7 @@ def events(monkeypatch):
 
 
 def tags(context, assets=(ASSET,)):
-    return [payload["push_data"]["tag"] for payload in late_notifications(context, assets)]
+    return [incoming.value["push_data"]["tag"] for incoming in late_notifications(context, assets)]
 
 
 def context_of(run=None, try_number=1, store=None):
@@ -123,3 +125,22 @@ def test_a_cleared_task_that_had_none_takes_none_of_other_runs(events):
 def test_a_try_that_was_killed_before_it_knew_asks_again(events):
     events.append(Event(at(1), "late"))
     assert tags(context_of(try_number=2)) == ["late"]
+
+
+def test_what_is_no_notification_is_left_to_the_run_whose_event_it_is(events, monkeypatch):
+    events.append(Event(at(1), "late"))
+    events.append(Event(at(2), "malformed"))
+    monkeypatch.setattr(Event, "extra", property(lambda self: {} if self.tag == "malformed" else {**PUSH, "push_data": {"tag": self.tag}}))  # fmt: skip
+    assert tags(context_of()) == ["late"]
+
+
+def test_an_event_is_the_same_whichever_run_meets_it(events):
+    """One made by hand has no id: it gets one from the event, so that the second run knows it."""
+    event = Event(at(1), "late")
+    events.append(event)
+    (late,) = late_notifications(context_of(), [ASSET])
+    own = notifications_of_events({"triggering_asset_events": {ASSET: [event]}})
+    assert own == [late]
+    ((first, _),) = parsed([late])
+    ((second, _),) = parsed(own)
+    assert first.id == second.id

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_registry_triggers.notification import Notification
-from airflow_registry_triggers.passed_on import MAX_IDS, MAX_SHARD, PassedOn, shard_of
+from airflow_registry_triggers.passed_on import MAX_SHARD, PassedOn, shard_of
 
 
 def push(tag="v1", push_id="1", repository="team/app"):
@@ -57,7 +57,13 @@ def test_without_an_id_nothing_is_a_repeat():
     assert passed.to_dict() == {}
 
 
-@pytest.mark.parametrize("broken", [None, 1, "x", [], {"k": 1}, {"k": {"id": 1}}, {"k": [["id", "run"]]}])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        None, 1, "x", [], {"k": 1}, {"runs": 1, "tags": 2}, {"runs": [], "tags": {"k": [[0, "id"]]}},
+        {"runs": ["r"], "tags": {"k": 1}}, {"runs": ["r"], "tags": {"k": [["0", "id"]]}},
+    ],
+)  # fmt: skip
 def test_a_broken_store_counts_as_empty(broken):
     assert PassedOn(broken).to_dict() == {}
 
@@ -67,17 +73,43 @@ def test_the_oldest_make_room():
     for number in range(1500):
         passed.add(push(tag=f"t{number}", push_id=f"{number:032x}"), "run")
     assert len(json.dumps(passed.to_dict())) <= MAX_SHARD
+    passed = through_json(passed)
     assert passed.by_whom(push(tag="t1499", push_id=f"{1499:032x}")) == "run"
     assert passed.by_whom(push(tag="t0", push_id=f"{0:032x}")) is None
 
 
-@given(st.lists(st.integers(1, 60)), st.integers(1, 60))
-def test_the_last_ids_of_a_tag_are_known_whatever_their_order(added, asked):
+@pytest.mark.parametrize("pushes", [33, 100, 500])
+def test_all_pushes_of_a_tag_while_one_run_lasted_are_known_to_the_next(pushes):
+    """Events that came while runs were held up are given to one run, and once more to the one behind it."""
+    runs = [f"asset_triggered__2026-01-01T00:00:00.{number:06}+00:00" for number in range(pushes)]
+    one_by_one, at_once = PassedOn(), PassedOn()
+    for number, run in enumerate(runs):
+        one_by_one.add(push(push_id=f"{number:032x}"), run)
+        at_once.add(push(push_id=f"{number:032x}"), runs[0])
+    for number, run in enumerate(runs):
+        assert through_json(at_once).by_whom(push(push_id=f"{number:032x}")) == runs[0]
+        assert through_json(one_by_one).by_whom(push(push_id=f"{number:032x}")) == run
+
+
+def test_of_one_tag_that_moves_for_ever_the_last_are_known():
     passed = PassedOn()
-    for number in added:
-        passed.add(push(push_id=str(number)), "run")
-    latest = list(dict.fromkeys(reversed(added)))[:MAX_IDS]
-    assert (passed.by_whom(push(push_id=str(asked))) is not None) is (asked in latest)
+    for number in range(3000):
+        passed.add(push(push_id=str(number)), f"run-{number}")
+    assert len(json.dumps(passed.to_dict())) <= MAX_SHARD
+    known = [number for number in range(3000) if through_json(passed).by_whom(push(push_id=str(number)))]
+    assert known == list(range(known[0], 3000))
+    assert len(known) > 500
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 60), st.sampled_from("xyz"))))
+def test_what_was_added_last_is_what_is_known(added):
+    passed, known = PassedOn(), {}
+    for tag, number, run in added:
+        passed.add(push(tag=f"t{tag}", push_id=str(number)), run)
+        known[tag, number] = run
+    after = through_json(passed)
+    for (tag, number), run in known.items():
+        assert after.by_whom(push(tag=f"t{tag}", push_id=str(number))) == run
 
 
 def test_shards_are_two_hexadecimal_digits_and_stable():
