@@ -120,13 +120,10 @@ class WatermarkStore:
 
     def load(self) -> Watermark:
         """Read the watermark; an empty one where nothing was stored."""
-        head = self._store.get(self._prefix + HEAD_KEY)
-        if head is None:
-            return Watermark()
-        values: dict[str, Any] = {HEAD_KEY: head}
-        for key in Watermark.keys(head):
+        values: dict[str, Any] = {HEAD_KEY: self._store.get(self._prefix + HEAD_KEY)}
+        for key in _shards_of(values[HEAD_KEY]):
             values[key] = self._store.get(self._prefix + key)
-        return Watermark.from_dict({key: value for key, value in values.items() if value is not None})
+        return _watermark_of(values)
 
     def save(self, watermark: Watermark, since: Watermark) -> None:
         """
@@ -140,13 +137,10 @@ class WatermarkStore:
 
     async def aload(self) -> Watermark:
         """Read the watermark from a coroutine; an empty one where nothing was stored."""
-        head = await self._aget(HEAD_KEY)
-        if head is None:
-            return Watermark()
-        values: dict[str, Any] = {HEAD_KEY: head}
-        for key in Watermark.keys(head):
+        values: dict[str, Any] = {HEAD_KEY: await self._aget(HEAD_KEY)}
+        for key in _shards_of(values[HEAD_KEY]):
             values[key] = await self._aget(key)
-        return Watermark.from_dict({key: value for key, value in values.items() if value is not None})
+        return _watermark_of(values)
 
     async def asave(self, watermark: Watermark, since: Watermark) -> None:
         """
@@ -164,6 +158,15 @@ class WatermarkStore:
         except AttributeError:
             # dag.test() runs triggers in its own process, whose channel has no coroutine (Airflow 3.3).
             return self._store.get(self._prefix + key)
+
+
+def _shards_of(head: Any) -> tuple[str, ...]:
+    # Where there is no head, a shard tells whether this is the first run or the head was lost.
+    return Watermark.keys(head or {"shards": 1})
+
+
+def _watermark_of(values: Mapping[str, Any]) -> Watermark:
+    return Watermark.from_dict({key: value for key, value in values.items() if value is not None})
 
 
 def remember(store: Store, key: str, value: Any) -> None:

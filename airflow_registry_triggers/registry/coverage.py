@@ -25,12 +25,22 @@ class Coverage:
     :param updates: whether a known tag that moves counts
     :param referrers: whether tags of signatures and the like count
     :param accept: mark of the Accept header, as digests depend on it
+    :param registry: name of the registry that was asked; empty where that was not stored
     """
 
     rule: TagRule
     updates: bool
     referrers: bool
     accept: str
+    registry: str = ""
+
+    def is_of_another_registry(self, other: Coverage) -> bool:
+        """
+        Tell whether two registries were asked: what one has tells nothing of pushes to the other.
+
+        :param other: what is compared
+        """
+        return bool(self.registry and other.registry) and self.registry != other.registry
 
     def covers(self, tag: str) -> bool:
         """Tell whether a tag is watched; one that the rule names is, referrer or not."""
@@ -41,7 +51,13 @@ class Coverage:
     def to_dict(self) -> dict[str, Any]:
         """Give the JSON form."""
         rule = {"tags": list(self.rule.tags)} if self.rule.tags else {"tag_regex": self.rule.tag_regex}
-        return {"rule": rule, "updates": self.updates, "referrers": self.referrers, "accept": self.accept}
+        return {
+            "rule": rule,
+            "updates": self.updates,
+            "referrers": self.referrers,
+            "accept": self.accept,
+            "registry": self.registry,
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Coverage:
@@ -52,4 +68,5 @@ class Coverage:
         :raises ValueError: the rule is one that cannot work (any more)
         """
         rule = TagRule(**data["rule"])
-        return cls(rule, data["updates"] is True, data["referrers"] is True, str(data["accept"]))
+        updates, referrers = data["updates"] is True, data["referrers"] is True
+        return cls(rule, updates, referrers, str(data["accept"]), str(data.get("registry") or ""))

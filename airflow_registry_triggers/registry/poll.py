@@ -92,7 +92,8 @@ async def poll(
         raise ValueError(f"first_run={first_run!r}: must be one of {', '.join(FIRST_RUNS)}")
     facts, moment = repository_facts or {}, now or datetime.now(UTC)
     writer = PushWriter(client.registry, repository, timezone, facts, moment)
-    judge = _Judge(watermark, Coverage(rule, updates, referrers, _ACCEPT_MARK), first_run)
+    coverage = Coverage(rule, updates, referrers, _ACCEPT_MARK, client.registry)
+    judge = _Judge(watermark, coverage, first_run)
     seen = await look(client, repository, judge.coverage, judge.wants_digest, judge.is_first)
     pushes = judge.judged(seen)
     if storm_limit is not None and len(pushes) > storm_limit:
@@ -125,7 +126,10 @@ class _Judge:
         self._stored = watermark
         self._before = _prepared(watermark, coverage)
         self._baselines: list[Mark] = []
-        self._all_baseline = watermark.lost or (watermark.epoch is None and first_run == "baseline")
+        before = watermark.coverage
+        self._has_moved = before is not None and before.is_of_another_registry(coverage)
+        is_silent = watermark.epoch is None and first_run == "baseline"
+        self._all_baseline = watermark.lost or self._has_moved or is_silent
         self._any_lost = watermark.lost_shards > 0
 
     @property
@@ -176,6 +180,14 @@ class _Judge:
 
         :param repository: its name
         """
+        before = self._stored.coverage
+        if self._has_moved and before:
+            return [
+                (
+                    f"{repository}: asked of {self.coverage.registry}, and of {before.registry} before. "
+                    "What is there now counts as known; pushes since the last poll may not be announced"
+                )
+            ]
         lost, all_shards = self._stored.lost_shards, len(self._stored.shards)
         if not self._stored.lost and not lost:
             return []
@@ -204,7 +216,12 @@ def _prepared(watermark: Watermark, coverage: Coverage) -> Watermark:
     if watermark.lost_shards:
         watermark = watermark.renewed()
     before = watermark.coverage
-    if before is None or before.accept != coverage.accept or (coverage.updates and not before.updates):
+    if (
+        before is None
+        or before.accept != coverage.accept
+        or before.is_of_another_registry(coverage)
+        or (coverage.updates and not before.updates)
+    ):
         watermark = watermark.undigested()
     return watermark.covering(coverage)
 

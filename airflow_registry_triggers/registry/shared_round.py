@@ -26,7 +26,7 @@ class SharedRound:
 
     def __init__(self, client: RegistryClient) -> None:
         self._client = client
-        self._listings: dict[str, Listing] = {}
+        self._listings: dict[str, Listing | RegistryError] = {}
         self._digests: dict[tuple[str, str], str | RegistryError | None] = {}
 
     @property
@@ -46,8 +46,14 @@ class SharedRound:
         :param repository: full name of the repository
         """
         if repository not in self._listings:
-            self._listings[repository] = await self._client.list(repository)
-        return self._listings[repository]
+            try:
+                self._listings[repository] = await self._client.list(repository)
+            except RegistryError as error:
+                self._listings[repository] = error
+        listing = self._listings[repository]
+        if isinstance(listing, RegistryError):
+            raise listing
+        return listing
 
     async def digest(self, repository: str, tag: str) -> str | None:
         """

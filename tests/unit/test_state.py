@@ -14,6 +14,7 @@ from airflow_registry_triggers.sources import (
     flattened,
     notifications_of_conf,
     notifications_of_events,
+    numbered,
     parsed,
 )
 from airflow_registry_triggers.state import MAX_KEY, STATE, WatermarkStore, recall, remember, state_prefix
@@ -67,6 +68,15 @@ def test_a_watermark_is_read_back_with_two_calls_where_it_is_small():
     assert loaded.mark_of("a") == Mark("a", 0, D1)
     assert len(store.calls) == 2
     assert all(key.startswith("p/") for _, key in store.calls)
+
+
+async def test_a_head_that_vanished_is_no_first_run():
+    store = MemoryStore()
+    WatermarkStore(store).save(watermark(Mark("a", 3, D1)), Watermark())
+    del store.values["head"]
+    assert WatermarkStore(store).load().lost
+    assert (await WatermarkStore(store).aload()).lost
+    assert not WatermarkStore(MemoryStore()).load().lost
 
 
 def test_a_change_of_one_tag_writes_one_value():
@@ -175,7 +185,9 @@ def test_events_of_all_repositories_are_taken_in_the_order_of_time():
             Asset("s3://other", uri="s3://other/x"): [Event({"payload": 9}, 0)],
         }
     }  # fmt: skip
-    assert notifications_of_events(context) == [1, {"push_data": {"tag": "x"}}, 3, 4]
+    found = notifications_of_events(context)
+    assert [incoming.value for incoming in found] == [1, {"push_data": {"tag": "x"}}, 3, 4]
+    assert len({(incoming.source, incoming.position) for incoming in found}) == 4
     assert notifications_of_events({}) == []
 
 
@@ -190,7 +202,7 @@ def test_a_conf(conf, found):
 
 def test_what_is_none_keeps_its_place_and_says_which_it_was():
     good = {"push_data": {"tag": "a"}, "repository": {"name": "b"}}
-    first, second, third = parsed([good, "bad", good], "run")
+    first, second, third = parsed(numbered([good, "bad", good], "run"))
     assert (first[0].id, third[0].id) != (None, None)
     assert first[0].id != third[0].id
     assert second[0] is None

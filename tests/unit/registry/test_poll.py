@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import logging
+import zlib
 from datetime import UTC, datetime
 
 import pytest
@@ -472,6 +473,31 @@ async def test_a_changed_accept_is_a_baseline_that_goes_on(
     assert await watcher.poll() == []
     watcher.registry.put(REPOSITORY, {"v2": "three"})
     assert await watcher.poll() == ["v2=three:updated"]
+
+
+@pytest.mark.parametrize("first_run", ["baseline", "notify"])
+async def test_another_registry_behind_the_connection_is_a_baseline_with_a_warning(
+    watcher: Watcher, first_run: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await watcher.poll()
+    async with ScriptedRegistry().served() as other:
+        other.put(REPOSITORY, {"v1": "two", "v2": "one", "v3": "one"})
+        moved = Watcher(other)
+        moved.values = watcher.values
+        assert await moved.poll(first_run=first_run) == []
+        assert "and of" in caplog.text
+        caplog.clear()
+        other.put(REPOSITORY, {"v1": "three", "v4": "one"})
+        assert await moved.poll(first_run=first_run) == ["v1=three:updated", "v4=one:new"]
+        assert caplog.text == ""
+
+
+async def test_a_watermark_from_before_registries_were_stored_goes_on(watcher: Watcher) -> None:
+    await watcher.poll()
+    head = {key: value for key, value in watcher.values[HEAD_KEY].items() if key not in ("registry", "check")}
+    watcher.values[HEAD_KEY] = {**head, "check": zlib.crc32(json.dumps(head, sort_keys=True).encode())}
+    watcher.registry.put(REPOSITORY, {"v1": "two"})
+    assert await watcher.poll() == ["v1=two:updated"]
 
 
 # Lost state
