@@ -14,13 +14,15 @@ from airflow_registry_triggers.hooks.registry import RegistryHook
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.state import WatermarkStore, shared_state
 from airflow_registry_triggers.tag_rule import TagRule
-from airflow_registry_triggers.triggers.watch import RegistryProducer, StreamKey, WatchedEvent, watching
-
-if TYPE_CHECKING:
-    from airflow.triggers.shared_stream import SharedStreamProducer
+from airflow_registry_triggers.triggers.subscriptions import StreamKey, watching
+from airflow_registry_triggers.triggers.watch import RegistryProducer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from airflow.triggers.shared_stream import SharedStreamProducer
+
+    from airflow_registry_triggers.triggers.watched_asset import PushEvent
 
 __all__ = ["RegistryChangeTrigger", "RegistryPushTrigger"]
 
@@ -151,7 +153,7 @@ class RegistryPushTrigger(BaseEventTrigger):
         return RegistryProducer(cls(**kwargs).shared_stream_key())
 
     async def filter_shared_stream(
-        self, shared_stream: AsyncIterator[WatchedEvent]
+        self, shared_stream: AsyncIterator[PushEvent]
     ) -> AsyncIterator[TriggerEvent]:
         """
         Give the pushes of this watcher's asset.

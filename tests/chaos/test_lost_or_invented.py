@@ -265,7 +265,7 @@ def test_an_event_made_by_hand(installation: Cluster) -> None:
         if (item["task_id"], item["state"]) == ("match", "failed")
     ]
     assert match["try_number"] == 1, "trying again cannot help"
-    text = str(rest.log("by_hand", match["dag_run_id"], "match", 1))
+    text = json.dumps(rest.log("by_hand", match["dag_run_id"], "match", 1))
     assert "'push_data' is missing" in text
     assert "x" * 250 not in text
 

@@ -11,14 +11,17 @@ import logging
 
 import pytest
 from airflow.sdk import Connection
-from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome
+from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome, SharedStreamManager
 
+from airflow_registry_triggers.assets import asset_uri
 from airflow_registry_triggers.hooks.registry import RegistryHook, RegistryTarget, target_of
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.watermark import Watermark
 from airflow_registry_triggers.state import WatermarkStore
 from airflow_registry_triggers.tag_rule import TagRule
-from airflow_registry_triggers.triggers import last_push, watch
+from airflow_registry_triggers.triggers import announced, trouble, watch, watched_asset
+from airflow_registry_triggers.triggers.registry_push import RegistryPushTrigger
+from airflow_registry_triggers.triggers.subscriptions import watching
 from tests.unit.registry.scripted_registry import ScriptedRegistry, SignIn, digest_of
 from tests.unit.test_state import FullStore, MemoryStore
 
@@ -36,9 +39,9 @@ async def registry():
 @pytest.fixture
 def stores(monkeypatch):
     kept: dict[str, MemoryStore] = {}
-    monkeypatch.setattr(watch, "state_of_asset", lambda name: kept.setdefault(name, MemoryStore()))
+    monkeypatch.setattr(watched_asset, "state_of_asset", lambda name: kept.setdefault(name, MemoryStore()))
     monkeypatch.setattr(watch, "FIRST_POLL_WITHIN", 0.0)
-    monkeypatch.setattr(watch, "FIRST_BACK_OFF", 0.1)
+    monkeypatch.setattr(trouble, "FIRST_BACK_OFF", 0.1)
     return kept
 
 
@@ -68,7 +71,7 @@ async def stream(*watched, wait=0.05):
 
     with contextlib.ExitStack() as stack:
         for asset, rule in watched or (("asset", TagRule()),):
-            stack.enter_context(watch.watching(KEY, asset, rule))
+            stack.enter_context(watching(KEY, asset, rule))
         task = asyncio.create_task(pump())
         try:
             yield producer, queue
@@ -77,6 +80,17 @@ async def stream(*watched, wait=0.05):
             with contextlib.suppress(asyncio.CancelledError):
                 await task
             await producer.aclose()
+
+
+async def taken(queue):
+    return await asyncio.wait_for(queue.get(), 5)
+
+
+async def confirmed(producer, queue):
+    """Take an event, confirm it, and give its tag."""
+    event, pushed = await taken(queue)
+    await producer.advance([AdvanceItem(pushed, CLEAN)])
+    return event.payload["push_data"]["tag"]
 
 
 async def until(predicate, seconds=5.0):
@@ -97,7 +111,7 @@ async def test_the_watermark_moves_when_the_event_is_confirmed_and_not_before(re
     async with stream() as (producer, queue):
         await baseline(stores)
         registry.put("team/app", ["v1"])
-        event, pushed = await asyncio.wait_for(queue.get(), 5)
+        event, pushed = await taken(queue)
         assert event.payload["push_data"] == {
             **event.payload["push_data"],
             "tag": "v1",
@@ -114,9 +128,9 @@ async def test_a_crash_before_the_confirmation_announces_again_with_the_same_id(
     async with stream() as (_, queue):
         await baseline(stores)
         registry.put("team/app", ["v1"])
-        first, _ = await asyncio.wait_for(queue.get(), 5)
+        first, _ = await taken(queue)
     async with stream() as (producer, queue):
-        again, pushed = await asyncio.wait_for(queue.get(), 5)
+        again, pushed = await taken(queue)
         await producer.advance([AdvanceItem(pushed, CLEAN)])
     assert again.payload["event"]["id"] == first.payload["event"]["id"]
 
@@ -126,40 +140,38 @@ async def test_a_watcher_that_begins_soon_after_a_push_announces_it_again(regist
     async with stream() as (producer, queue):
         await baseline(stores)
         registry.put("team/app", ["v1", "v2"])
-        pairs = [await asyncio.wait_for(queue.get(), 5) for _ in range(2)]
+        pairs = [await taken(queue) for _ in range(2)]
         await producer.advance([AdvanceItem(pushed, CLEAN) for _, pushed in pairs])
     async with stream() as (producer, queue):
-        again, pushed = await asyncio.wait_for(queue.get(), 5)
-        assert again.payload == pairs[-1][0].payload
-        await producer.advance([AdvanceItem(pushed, CLEAN)])
+        again = [await taken(queue) for _ in range(2)]
+        assert [event.payload for event, _ in again] == [event.payload for event, _ in pairs]
+        await producer.advance([AdvanceItem(pushed, CLEAN) for _, pushed in again])
         await asyncio.sleep(1.5)
         assert queue.empty(), "once"
         assert stored(stores).mark_of("v1").generation == stored(stores).mark_of("v2").generation == 1
 
 
-async def test_a_new_push_takes_the_place_of_the_one_that_is_announced_again(registry, stores, connection):
+async def test_a_new_push_comes_behind_those_that_are_announced_again(registry, stores, connection):
     async with stream() as (producer, queue):
         await baseline(stores)
         registry.put("team/app", ["v1"])
-        _, pushed = await asyncio.wait_for(queue.get(), 5)
+        _, pushed = await taken(queue)
         await producer.advance([AdvanceItem(pushed, CLEAN)])
     registry.put("team/app", ["v2"])
     async with stream() as (producer, queue):
-        event, pushed = await asyncio.wait_for(queue.get(), 5)
-        assert event.payload["push_data"]["tag"] == "v2"
-        await producer.advance([AdvanceItem(pushed, CLEAN)])
+        assert [await confirmed(producer, queue) for _ in range(2)] == ["v1", "v2"]
         await asyncio.sleep(1.5)
         assert queue.empty()
 
 
 async def test_what_a_watcher_has_outlived_is_not_announced_again(registry, stores, connection, monkeypatch):
-    monkeypatch.setattr(last_push, "SETTLED_AFTER", 0.5)
+    monkeypatch.setattr(announced, "SETTLED_AFTER", 0.5)
     async with stream() as (producer, queue):
         await baseline(stores)
         registry.put("team/app", ["v1"])
-        _, pushed = await asyncio.wait_for(queue.get(), 5)
+        _, pushed = await taken(queue)
         await producer.advance([AdvanceItem(pushed, CLEAN)])
-        await until(lambda: stores["asset"].values["last_push"] == {})
+        await until(lambda: stores["asset"].values["announced"]["pushes"] == [])
     async with stream() as (_, queue):
         await asyncio.sleep(0.5)
         assert queue.empty()
@@ -170,7 +182,7 @@ async def test_what_is_not_clean_is_not_stored(registry, stores, connection, out
     async with stream() as (producer, queue):
         await baseline(stores)
         registry.put("team/app", ["v1"])
-        _, pushed = await asyncio.wait_for(queue.get(), 5)
+        _, pushed = await taken(queue)
         with pytest.raises(RuntimeError, match="announced again"):
             await producer.advance([AdvanceItem(pushed, outcome)])
         assert stored(stores).mark_of("v1") is None
@@ -181,7 +193,7 @@ async def test_while_an_event_is_unconfirmed_nothing_more_is_asked(registry, sto
     async with stream() as (producer, queue):
         await baseline(stores)
         registry.put("team/app", ["v1", "v2"])
-        (_, first), (_, second) = [await asyncio.wait_for(queue.get(), 5) for _ in range(2)]
+        (_, first), (_, second) = [await taken(queue) for _ in range(2)]
         registry.put("team/app", ["v3"])
         registry.asked.clear()
         await producer.advance([AdvanceItem(second, CLEAN)])
@@ -190,7 +202,7 @@ async def test_while_an_event_is_unconfirmed_nothing_more_is_asked(registry, sto
         marks = {tag: stored(stores).mark_of(tag) for tag in ("v1", "v2")}
         assert sorted(mark is None for mark in marks.values()) == [False, True]
         await producer.advance([AdvanceItem(first, CLEAN)])
-        event, _ = await asyncio.wait_for(queue.get(), 5)
+        event, _ = await taken(queue)
         assert event.payload["push_data"]["tag"] == "v3"
 
 
@@ -226,7 +238,7 @@ async def test_two_rules_of_one_repository_share_the_requests(registry, stores, 
         await asyncio.sleep(0.1)
         registry.asked.clear()
         registry.put("team/app", {"a1": "other"})
-        events = [(await asyncio.wait_for(queue.get(), 5))[0] for _ in range(2)]
+        events = [(await taken(queue))[0] for _ in range(2)]
         assert {event.asset for event in events} == {"one", "two"}
         assert registry.count("GET", "tags/list") == 1
         assert registry.count("HEAD") == 6, "each covered tag once"
@@ -235,7 +247,7 @@ async def test_two_rules_of_one_repository_share_the_requests(registry, stores, 
 async def test_what_is_wrong_is_said_once_and_that_it_is_well_again_once(
     registry, stores, connection, caplog
 ):
-    caplog.set_level(logging.INFO, logger=watch.__name__)
+    caplog.set_level(logging.INFO, logger=trouble.__name__)
     tags = registry.repositories.pop("team/app")
     async with stream() as (_, _queue):
         await until(lambda: registry.count("GET", "tags/list") >= 2, 15)
@@ -256,15 +268,23 @@ async def test_a_changed_password_is_used_without_a_restart(registry, stores, co
         await until(lambda: stored(stores).epoch is not None, 15)
 
 
-async def test_a_fault_of_the_store_does_not_end_the_stream(registry, stores, connection):
+async def test_a_fault_of_the_store_does_not_end_the_stream(registry, stores, connection, caplog):
+    caplog.set_level(logging.INFO, logger=trouble.__name__)
     async with stream() as (producer, queue):
         await baseline(stores)
         stores["asset"].left = 0
         registry.put("team/app", ["v1"])
-        _, pushed = await asyncio.wait_for(queue.get(), 5)
+        await until(lambda: "going on" in caplog.text)
+        assert queue.empty(), "what cannot be written down is not announced"
+        stores["asset"].left = 1
+        _, pushed = await taken(queue)
         with pytest.raises(FullStore):
             await producer.advance([AdvanceItem(pushed, CLEAN)])
         stores["asset"].left = None
+        await producer.advance([AdvanceItem(pushed, CLEAN)])
+        assert stored(stores).mark_of("v1").generation == 1
+        await until(lambda: "well again" in caplog.text)
+    assert caplog.text.count("going on") == 1
 
 
 async def test_without_anyone_watching_nothing_is_asked(registry, stores, connection):
@@ -280,11 +300,182 @@ async def test_an_event_that_its_own_watcher_did_not_take_is_announced_again(reg
     async with stream() as (producer, queue):
         await baseline(stores)
         registry.put("team/app", ["v1"])
-        event, pushed = await asyncio.wait_for(queue.get(), 5)
+        event, pushed = await taken(queue)
         event.taken = False
         await producer.advance([AdvanceItem(pushed, CLEAN)])
         assert stored(stores).mark_of("v1") is None
-        again, pushed = await asyncio.wait_for(queue.get(), 5)
+        again, pushed = await taken(queue)
         assert again.payload["event"]["id"] == event.payload["event"]["id"]
         await producer.advance([AdvanceItem(pushed, CLEAN)])
         assert stored(stores).mark_of("v1").generation == 1
+
+
+async def test_a_push_that_a_poll_has_seen_survives_a_kill_also_when_its_tag_went_back(
+    registry, stores, connection
+):
+    """Without the write-down the watermark would still say the first digest, and neither would be announced."""
+    registry.put("team/app", {"v1": "one"})
+    async with stream() as (_, queue):
+        await baseline(stores)
+        registry.put("team/app", {"v1": "two"})
+        first, _ = await taken(queue)  # and the triggerer is killed
+    registry.put("team/app", {"v1": "one"})
+    async with stream() as (producer, queue):
+        again, pushed = await taken(queue)
+        assert again.payload == first.payload
+        await producer.advance([AdvanceItem(pushed, CLEAN)])
+        back, pushed = await taken(queue)
+        assert back.payload["push_data"]["digest"] == digest_of("one")
+        assert back.payload["event"]["previous_digest"] == digest_of("two")
+        assert back.payload["event"]["generation"] == 2
+        await producer.advance([AdvanceItem(pushed, CLEAN)])
+
+
+async def test_what_another_triggerer_did_while_this_one_was_frozen_is_read_first(
+    registry, stores, connection
+):
+    async with stream() as (frozen, queue):
+        await baseline(stores)
+        # Another triggerer has taken over and handed on two changes of the tag meanwhile.
+        registry.repositories["team/app"] = {}
+        await asyncio.sleep(1.2)
+        before = stored(stores)
+        marks = [watch_mark("v1", 1, "one"), watch_mark("v1", 2, "two")]
+        WatermarkStore(stores["asset"]).save(before.advanced(marks, before.epoch), before)
+        registry.put("team/app", {"v0": "first", "v1": "two"})
+        await asyncio.sleep(1.5)
+        assert queue.empty()
+        registry.put("team/app", {"v1": "three"})
+        event, pushed = await taken(queue)
+        assert event.payload["event"]["generation"] == 3
+        await frozen.advance([AdvanceItem(pushed, CLEAN)])
+
+
+def watch_mark(tag, generation, content):
+    return watched_asset.Mark(tag, generation, digest_of(content))
+
+
+async def test_an_asset_that_comes_back_while_another_kept_the_stream_begins_anew(
+    registry, stores, connection
+):
+    other = (("other", TagRule(tags=["nothing"])),)
+    async with stream(*other) as (producer, queue):
+        with watching(KEY, "asset", TagRule()):
+            await baseline(stores)
+            registry.put("team/app", ["v1"])
+            assert await confirmed(producer, queue) == "v1"
+        with watching(KEY, "asset", TagRule()):
+            assert await confirmed(producer, queue) == "v1", "its consumer may have been paused"
+            registry.put("team/app", ["v2"])
+            assert await confirmed(producer, queue) == "v2"
+
+
+async def test_of_many_pushes_no_more_are_under_way_than_a_queue_takes(registry, stores, connection):
+    async with stream() as (producer, queue):
+        await baseline(stores)
+        tags = [f"n{number:03}" for number in range(120)]
+        registry.put("team/app", tags)
+        announced_tags, most = [], 0
+        while len(announced_tags) < 120:
+            await asyncio.sleep(0.1)
+            most = max(most, queue.qsize())
+            batch = [queue.get_nowait() for _ in range(queue.qsize())]
+            announced_tags += [event.payload["push_data"]["tag"] for event, _ in batch]
+            if batch:
+                await producer.advance([AdvanceItem(pushed, CLEAN) for _, pushed in batch])
+        assert sorted(announced_tags) == tags
+        assert 0 < most <= 50
+
+
+async def test_what_is_wrong_with_one_asset_alone_is_said_once_and_tried_less_often(
+    registry, stores, connection, monkeypatch, caplog
+):
+    caplog.set_level(logging.INFO, logger=trouble.__name__)
+    connection["extra"] |= {"storm_limit": 2}
+    watched = (("one", TagRule(tag_regex="a.*")), ("two", TagRule(tag_regex="v.*")))
+    async with stream(*watched) as (producer, queue):
+        await baseline(stores, "one", "two")
+        registry.put("team/app", ["a1", "a2", "a3"])
+        await until(lambda: "going on" in caplog.text)
+        registry.put("team/app", ["v1"])
+        assert await confirmed(producer, queue) == "v1"
+        await asyncio.sleep(2.5)
+        assert caplog.text.count("3 pushes at once") == 1
+        assert "for the asset one" in caplog.text
+
+
+async def test_a_registry_that_is_away_is_asked_once_in_a_round_of_many_assets(registry, stores, connection):
+    watched = [(f"asset{number}", TagRule(tag_regex=f"v.*|{number}")) for number in range(5)]
+    registry.repositories.pop("team/app")
+    async with stream(*watched) as (_, _queue):
+        await until(lambda: registry.count("GET", "tags/list"))
+        await asyncio.sleep(0.3)
+        assert registry.count("GET", "tags/list") == 1
+
+
+async def test_the_pushes_of_two_minutes_are_kept_in_parts_that_a_store_takes(stores):
+    store = MemoryStore()
+    written = announced.Announced(store)
+    await written.load()
+    pushes = [
+        {
+            "push_data": {"tag": "t" * 128, "digest": digest_of(str(number))},
+            "repository": {"repo_full_name": "r" * 255},
+            "event": {"id": f"{number:032x}", "epoch": "e", "generation": number},
+        }
+        for number in range(600)
+    ]
+    for number in range(0, 600, 50):
+        await written.add(pushes[number : number + 50])
+    assert all(len(json.dumps(value)) < 65_535 for value in store.values.values())
+    read = announced.Announced(store)
+    await read.load()
+    assert read.take() == pushes[-announced.MAX_KEPT :]
+    assert read.take() == []
+
+
+@pytest.mark.parametrize(
+    "left", [None, 1, "x", [], {}, {"parts": "x"}, {"parts": 3, "pushes": [1, {"event": 1}]}]
+)
+async def test_what_cannot_be_read_of_them_is_nothing(left):
+    store = MemoryStore()
+    store.values[announced.KEY] = left
+    read = announced.Announced(store)
+    await read.load()
+    assert read.take() == []
+
+
+async def test_more_pushes_than_a_queue_takes_go_through_the_shared_stream_of_airflow(
+    registry, stores, connection
+):
+    """As the triggerer runs it: a log line for each event, and what is stored is confirmed a second later."""
+    connection["extra"] |= {"storm_limit": 5000}
+    manager, fired, unconfirmed = SharedStreamManager(), [], []
+    trigger = RegistryPushTrigger("team/app", "conn")
+    asset = asset_uri("team/app", "conn")
+
+    async def run_trigger():
+        stream = manager.subscribe(trigger_id=1, trigger=trigger, key=trigger.shared_stream_key())
+        async for event in trigger.filter_shared_stream(stream):
+            await asyncio.to_thread(str, event)
+            unconfirmed.append(manager.bind_pending_event(trigger_id=1, key=trigger.shared_stream_key()))
+            fired.append(event.payload["push_data"]["tag"])
+
+    async def confirm():
+        while True:
+            await asyncio.sleep(0.05)
+            seqs, unconfirmed[:] = unconfirmed[:], []
+            manager.confirm_persisted(seqs)
+
+    tasks = [asyncio.create_task(run_trigger()), asyncio.create_task(confirm())]
+    try:
+        await baseline(stores, asset)
+        tags = [f"n{number:04}" for number in range(1500)]
+        registry.put("team/app", tags)
+        await until(lambda: len(fired) >= 1500 or tasks[0].done(), 60)
+        assert sorted(fired) == tags
+        await until(lambda: stored(stores, asset).size == 1501)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await manager.stop_all()
