@@ -16,7 +16,7 @@ from airflow_registry_triggers.access_record import AccessRecord
 from airflow_registry_triggers.errors import InvalidArgument, MalformedNotifications
 from airflow_registry_triggers.literal import is_literal
 from airflow_registry_triggers.operators.access_log_link import AccessLogLink
-from airflow_registry_triggers.passed_on import PassedOn, shard_of
+from airflow_registry_triggers.operators.match_memory import MatchMemory, NoMemory
 from airflow_registry_triggers.sources import (
     Incoming,
     flattened,
@@ -26,7 +26,7 @@ from airflow_registry_triggers.sources import (
     numbered,
     parsed,
 )
-from airflow_registry_triggers.state import STATE, KeepsState, state_prefix
+from airflow_registry_triggers.state import KeepsState
 from airflow_registry_triggers.tag_rule import TagRule
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class TriggerMatchOperator(KeepsState, BaseOperator, SkipMixin):
         read = list(parsed(self._incoming(context, tested)))
         valid = [notification for notification, _ in read if notification is not None]
         # A test of the trigger may be the copy of a push: it is no repeat, and no push is one of it.
-        memory = _Memory(self, context) if tested is None else _NoMemory()
+        memory = MatchMemory(self, context) if tested is None else NoMemory()
         records, passed = self._judged(context, rule, valid, memory)
         for record in records:
             log_record(self.log, record)
@@ -155,7 +155,11 @@ class TriggerMatchOperator(KeepsState, BaseOperator, SkipMixin):
         return notifications_of_events(context)
 
     def _judged(
-        self, context: Context, rule: TagRule, notifications: list[Notification], memory: _Memory | _NoMemory
+        self,
+        context: Context,
+        rule: TagRule,
+        notifications: list[Notification],
+        memory: MatchMemory | NoMemory,
     ) -> tuple[list[AccessRecord], list[Notification]]:
         """Give each one's record, and those that are passed on."""
         ti = context["ti"]
@@ -223,7 +227,7 @@ def _is_match(task: Any) -> bool:
 
 
 def _verdicts(
-    rule: TagRule, notifications: list[Notification], memory: _Memory | _NoMemory
+    rule: TagRule, notifications: list[Notification], memory: MatchMemory | NoMemory
 ) -> list[tuple[str, str]]:
     """Give each one's status and reason; what triggers is remembered, collapsed later or not."""
     verdicts: list[tuple[str, str]] = []
@@ -251,54 +255,3 @@ def _collapse(notifications: list[Notification], verdicts: list[tuple[str, str]]
     for position in triggered:
         if position not in kept:
             verdicts[position] = (UNTRIGGERED, "a newer push of this tag is in the same run (collapse=True)")
-
-
-class _NoMemory:
-    """What a test of the trigger knows of other runs."""
-
-    def passed_on_by(self, notification: Notification) -> str | None:
-        return None
-
-    def claim(self, notification: Notification) -> None:
-        pass
-
-    def save(self) -> None:
-        pass
-
-
-class _Memory:
-    """What this task passed on, in this run and in others; a mapped one keeps each rule apart."""
-
-    def __init__(self, task: TriggerMatchOperator, context: Context) -> None:
-        ti = context["ti"]
-        is_mapped = ti.map_index is not None and ti.map_index >= 0
-        rule = (task.trigger_name, task.tags, task.tag_regex) if is_mapped else ()
-        self._run_id = str(context["run_id"])
-        self._store = context["asset_state_store"][STATE]
-        self._prefix = state_prefix("passed_on", ti.dag_id, ti.task_id, *rule)
-        self._new: set[str] = set()
-        self._shards: dict[str, PassedOn] = {}
-        self._changed: set[str] = set()
-
-    def passed_on_by(self, notification: Notification) -> str | None:
-        """Tell which other run passed it on, or this try, a moment ago: a repeated try judges the same."""
-        if notification.id in self._new:
-            return self._run_id
-        run = self._shard(shard_of(notification)).by_whom(notification)
-        return None if run == self._run_id else run
-
-    def claim(self, notification: Notification) -> None:
-        if notification.id:
-            self._new.add(notification.id)
-        name = shard_of(notification)
-        self._shard(name).add(notification, self._run_id)
-        self._changed.add(name)
-
-    def save(self) -> None:
-        for name in sorted(self._changed):
-            self._store.set(self._prefix + name, self._shards[name].to_dict())
-
-    def _shard(self, name: str) -> PassedOn:
-        if name not in self._shards:
-            self._shards[name] = PassedOn(self._store.get(self._prefix + name))
-        return self._shards[name]
