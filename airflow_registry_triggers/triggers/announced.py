@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class Announced:
     def __init__(self, store: AssetStateStoreAccessor) -> None:
         self._store = store
         self._kept: dict[str, dict[str, Any]] = {}
+        self._since: dict[str, float] = {}
         self._again: list[dict[str, Any]] = []
-        self._since = 0.0
 
     async def load(self) -> None:
         """Read what an earlier watcher has left; it is to be announced again."""
@@ -50,12 +50,19 @@ class Announced:
         values = [first, *[await self._store.aget(f"{KEY}.{number}") for number in range(1, _parts(first))]]
         self._kept = _by_id(push for value in values for push in _pushes(value))
         self._again = list(self._kept.values())
-        self._since = time.monotonic()
+        self._since = dict.fromkeys(self._kept, time.monotonic())
 
-    def take(self) -> list[dict[str, Any]]:
-        """Give what is to be announced again, once."""
-        again, self._again = self._again, []
-        return again
+    def take(self, wanted: Callable[[dict[str, Any]], bool] = lambda _: True) -> list[dict[str, Any]]:
+        """
+        Give what is to be announced again, once.
+
+        :param wanted: tells which of it
+        """
+        parts: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
+        for push in self._again:
+            parts[wanted(push)].append(push)
+        self._again = parts[False]
+        return parts[True]
 
     async def add(self, payloads: Iterable[dict[str, Any]]) -> None:
         """
@@ -66,15 +73,23 @@ class Announced:
         new = {key: push for key, push in _by_id(payloads).items() if key not in self._kept}
         if not new:
             return
-        kept = dict(list({**self._kept, **new}.items())[-MAX_KEPT:])
-        await self._write(list(kept.values()))
-        self._kept, self._since = kept, time.monotonic()
+        self._since |= dict.fromkeys(new, time.monotonic())
+        await self._keep({**self._unsettled(), **new})
 
     async def settle(self) -> None:
-        """Forget all when this watcher has lived long enough since."""
-        if self._kept and time.monotonic() - self._since > SETTLED_AFTER:
-            await self._write([])
-            self._kept = {}
+        """Forget all once this watcher has lived long enough since each."""
+        if self._kept and not self._unsettled():
+            await self._keep({})
+
+    def _unsettled(self) -> dict[str, dict[str, Any]]:
+        settled_before = time.monotonic() - SETTLED_AFTER
+        return {key: push for key, push in self._kept.items() if self._since[key] >= settled_before}
+
+    async def _keep(self, pushes: dict[str, dict[str, Any]]) -> None:
+        kept = dict(list(pushes.items())[-MAX_KEPT:])
+        await self._write(list(kept.values()))
+        self._kept = kept
+        self._since = {key: self._since[key] for key in kept}
 
     async def _write(self, pushes: list[dict[str, Any]]) -> None:
         parts: list[Any] = _split(pushes)

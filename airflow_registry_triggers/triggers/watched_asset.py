@@ -103,14 +103,15 @@ class WatchedAsset:
             await self._announced.load()
             self._is_begun = True
         await self._load()
-        if again := self._announced.take():
+        if unconfirmed := self._announced.take(self._is_unconfirmed):
             # Before the registry is asked: a poll compares with what was announced, not with what was stored.
-            return [PushEvent(self, payload, again=True) for payload in again]
+            return self._again(unconfirmed)
         await self._announced.settle()
         found = await self._polled(target, client)
         await self._save(found.groundwork)
         self._trouble.ended()
-        return [PushEvent(self, notification.to_dict()) for notification in found.notifications]
+        new = [PushEvent(self, notification.to_dict()) for notification in found.notifications]
+        return new + self._again(self._announced.take())
 
     async def write_down(self, events: Sequence[PushEvent]) -> None:
         """
@@ -130,6 +131,16 @@ class WatchedAsset:
         for event in events:
             after = after.advanced([event.mark], event.payload["event"]["epoch"])
         await self._save(after)
+
+    def _again(self, payloads: Sequence[dict[str, Any]]) -> list[PushEvent]:
+        return [PushEvent(self, payload, again=True) for payload in payloads]
+
+    def _is_unconfirmed(self, payload: dict[str, Any]) -> bool:
+        mark = PushEvent(self, payload).mark
+        stored = self._stored.mark_of(mark.tag)
+        return self._stored.epoch == payload["event"]["epoch"] and (
+            stored is None or stored.generation < mark.generation
+        )
 
     async def _polled(self, target: RegistryTarget, client: RegistryClient | SharedRound) -> Poll:
         found = await target.poll_with(client, self._stored, self.rule)

@@ -151,7 +151,9 @@ async def test_a_watcher_that_begins_soon_after_a_push_announces_it_again(regist
         assert stored(stores).mark_of("v1").generation == stored(stores).mark_of("v2").generation == 1
 
 
-async def test_a_new_push_comes_behind_those_that_are_announced_again(registry, stores, connection):
+async def test_a_new_push_comes_before_what_only_may_have_been_announced_to_nobody(
+    registry, stores, connection
+):
     async with stream() as (producer, queue):
         await baseline(stores)
         registry.put("team/app", ["v1"])
@@ -159,7 +161,7 @@ async def test_a_new_push_comes_behind_those_that_are_announced_again(registry, 
         await producer.advance([AdvanceItem(pushed, CLEAN)])
     registry.put("team/app", ["v2"])
     async with stream() as (producer, queue):
-        assert [await confirmed(producer, queue) for _ in range(2)] == ["v1", "v2"]
+        assert [await confirmed(producer, queue) for _ in range(2)] == ["v2", "v1"]
         await asyncio.sleep(1.5)
         assert queue.empty()
 
@@ -432,6 +434,33 @@ async def test_the_pushes_of_two_minutes_are_kept_in_parts_that_a_store_takes(st
     await read.load()
     assert read.take() == pushes[-announced.MAX_KEPT :]
     assert read.take() == []
+
+
+async def test_each_push_is_kept_for_its_own_time(monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr(announced.time, "monotonic", lambda: clock[0])
+    store = MemoryStore()
+    written = announced.Announced(store)
+    await written.load()
+
+    async def add(number):
+        pushed = {"tag": f"t{number}", "digest": "d"}
+        await written.add(
+            [{"push_data": pushed, "event": {"id": str(number), "epoch": "e", "generation": 1}}]
+        )
+        return [push["push_data"]["tag"] for push in store.values[announced.KEY]["pushes"]]
+
+    assert await add(1) == ["t1"]
+    clock[0] += 100
+    assert await add(2) == ["t1", "t2"]
+    clock[0] += 100
+    assert await add(3) == ["t2", "t3"], "although there was always one that is younger"
+    clock[0] += 100
+    await written.settle()
+    assert len(store.values[announced.KEY]["pushes"]) == 2
+    clock[0] += 100
+    await written.settle()
+    assert store.values[announced.KEY]["pushes"] == []
 
 
 @pytest.mark.parametrize(
