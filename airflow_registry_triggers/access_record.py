@@ -48,6 +48,7 @@ class AccessRecord:
     :param trigger_url: where it went, masked
     :param repo_event: ``new`` or ``updated``
     :param request_time: ISO 8601, UTC
+    :param registry: its host, empty where the notification does not tell
     :param reason: one sentence that says why
     :param duration_ms: milliseconds from the look-up to the last byte read; None for a verdict
     :param ambiguous: whether bytes were sent and no status came back
@@ -67,6 +68,7 @@ class AccessRecord:
     response_headers: Mapping[str, str] = field(default_factory=dict)
     response_body: str = ""
     notification_id: str = ""
+    registry: str = ""
     repository: str = ""
     tag: str = ""
     digest: str = ""
@@ -94,6 +96,7 @@ class AccessRecord:
             "trigger_tag": notification.trigger.get("tag", ""),
             "repo_event": notification.action,
             "notification_id": notification.id or "",
+            "registry": notification.registry,
             "repository": notification.repository,
             "tag": notification.tag,
             "digest": notification.digest or "",

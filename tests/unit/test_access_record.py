@@ -17,7 +17,7 @@ NOTIFICATION = Notification.from_dict(
     {
         "push_data": {"digest": "sha256:d", "tag": "v1"},
         "repository": {"repo_full_name": "team/app"},
-        "event": {"id": "e1", "action": "updated"},
+        "event": {"id": "e1", "action": "updated", "registry": "r.example"},
     }
 )
 
@@ -37,6 +37,7 @@ REGISTRYS_NAMES = [
 ]
 OUR_NAMES = [
     "notification_id",
+    "registry",
     "repository",
     "tag",
     "digest",
@@ -70,6 +71,7 @@ def test_a_verdicts_record():
     assert fields["trigger_type"] == "TAG_LIST"
     assert fields["trigger_tag"] == "a,b"
     assert fields["repo_event"] == "updated"
+    assert fields["registry"] == "r.example"
     assert (fields["repository"], fields["tag"], fields["digest"]) == ("team/app", "v1", "sha256:d")
     assert (fields["notification_id"], fields["trigger_log_id"]) == ("e1", "e1")
     assert fields["duration_ms"] is None
