@@ -47,24 +47,29 @@ def _record(item: Mapping[Any, Any], status_code: str) -> dict[str, Any]:
 def _like(empty: Any, value: Any) -> Any:
     """Give a value of the type that a field has; a hand-made record may have any."""
     if isinstance(empty, str):
-        return value if isinstance(value, str) else ("" if value is None else str(value))
+        return _text(value)
     if isinstance(empty, bool):
         return value is True
     if isinstance(empty, int):
         return value if isinstance(value, int) else empty
     if isinstance(empty, Mapping):
-        return {str(key): str(text) for key, text in value.items()} if isinstance(value, Mapping) else {}
+        return {_text(key): _text(text) for key, text in value.items()} if isinstance(value, Mapping) else {}
     return value if isinstance(value, list | tuple) else empty
+
+
+def _text(value: Any) -> str:
+    # Half of a surrogate pair, which JSON can carry, is no text that an answer could.
+    return ("" if value is None else str(value)).encode("utf-8", "replace").decode()
 
 
 def _attempt(attempt: Mapping[Any, Any]) -> dict[str, Any]:
     duration, number = attempt.get("duration_ms"), attempt.get("try_number")
     return {
         "try_number": number if isinstance(number, int) else None,
-        "status_code": str(attempt.get("status_code") or ""),
-        "request_time": str(attempt.get("request_time") or ""),
+        "status_code": _text(attempt.get("status_code")),
+        "request_time": _text(attempt.get("request_time")),
         "duration_ms": duration if isinstance(duration, int) else None,
-        "reason": str(attempt.get("reason") or ""),
+        "reason": _text(attempt.get("reason")),
         "ambiguous": attempt.get("ambiguous") is True,
     }
 
@@ -80,14 +85,15 @@ def result_of(record: Mapping[str, Any], state: str | None) -> str:
     if code in VERDICTS or code == "blocked":
         return str(code)
     outcome = _outcome(code)
-    # A delivery task succeeds only when all was delivered; the author may have said which statuses do.
-    if outcome == Outcome.DELIVERED.value or state == "success":
-        return "delivered"
-    return "retrying" if outcome == Outcome.RETRY.value and state not in ENDED else "failed"
+    if outcome is Outcome.RETRY:
+        # Also where the task succeeded: by hand, since by itself it would have tried again.
+        return "failed" if state in ENDED else "retrying"
+    # A task succeeds only when all was delivered; its author may have said which statuses besides 2xx do.
+    return "delivered" if outcome is Outcome.DELIVERED or state == "success" else "failed"
 
 
-def _outcome(code: str) -> str:
+def _outcome(code: str) -> Outcome:
     try:
-        return judge_status(int(code)).value
+        return judge_status(int(code))
     except ValueError:
-        return Outcome.RETRY.value
+        return Outcome.RETRY

@@ -73,13 +73,18 @@ class Cursor:
             run, task, index, key = parts
         except (ValueError, TypeError, RecursionError):
             raise InvalidFilter("cursor: not one that a page gave as next_cursor; leave it out") from None
-        if not (_is_id(run) and isinstance(task, str) and _is_id(index) and isinstance(key, str)):
+        if not (_is_id(run) and _is_name(task) and _is_id(index) and _is_name(key)):
             raise InvalidFilter("cursor: not one that a page gave as next_cursor; leave it out")
         return cls(run, task, index, key)
 
 
 def _is_id(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**31
+
+
+def _is_name(value: Any) -> bool:
+    # What is no such text a database refuses, each in its own way.
+    return isinstance(value, str) and value.isprintable()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ __all__ = ["MAX_ROWS", "Page", "read_page", "read_task_instance", "value_of"]
 log = logging.getLogger(__name__)
 
 MAX_ROWS = 2000
-"""Rows that one request reads to find what is filtered by trigger, repository or tag."""
+"""Rows that one request reads at most: to find what is filtered by trigger, repository or tag."""
 
 _ORDER = (XComModel.dag_run_id, XComModel.task_id, XComModel.map_index, XComModel.key)
 """The primary key: runs get their numbers as they are made, so that this is the order of time, indexed."""
@@ -41,7 +41,8 @@ class Page:
 
     :param entries: records, each with its task instance
     :param next_cursor: where the next page begins; None at the end of the history
-    :param searched_all: False where the search stopped at :data:`MAX_ROWS` before the page was full
+    :param searched_all: False where reading stopped before the page was full: after :data:`MAX_ROWS` rows of
+        a search, or because some rows that were read are no records
     """
 
     entries: list[dict[str, Any]] = field(default_factory=list)
@@ -56,10 +57,10 @@ def read_page(
     limit: int,
     cursor: Cursor | None = None,
     dag_ids: set[str] | None = None,
-    may_read: Callable[[str], bool] | None = None,
+    unreadable: Callable[[set[str]], set[str]] | None = None,
 ) -> Page:
     """
-    Read a page in one query.
+    Read a page in one query, and in one more for each time that something on it may not be read.
 
     The unit is a task instance's list under one key, so that a page may be longer than its limit. Pages go
     from the newest run to the oldest; within a page entries are sorted by their time.
@@ -69,14 +70,15 @@ def read_page(
     :param limit: entries after which the page ends
     :param cursor: where the page begins; default with the newest
     :param dag_ids: Dags that may be read; None for all
-    :param may_read: asked once for each Dag that is on the page; one that may not be read is as if it were
-        not there
+    :param unreadable: given Dags that are on the page, gives those that may not be read; they are as if they
+        were not there
     """
+    cap = MAX_ROWS if query.looks_into_records else limit
     refused: set[str] = set()
     while True:
-        rows = session.execute(_statement(session, query, limit, cursor, dag_ids, refused))
-        page, seen = _page(rows, query, limit)
-        newly = {dag_id for dag_id in seen if may_read and not may_read(dag_id)}
+        rows = session.execute(_statement(session, query, cap, cursor, dag_ids, refused))
+        page, seen = _page(rows, query, limit, cap)
+        newly = unreadable(seen) if unreadable else None
         if not newly:
             page.entries.sort(key=lambda entry: entry["request_time"], reverse=True)
             return page
@@ -103,17 +105,17 @@ def read_task_instance(
 def _statement(
     session: Session,
     query: Query,
-    limit: int,
+    cap: int,
     cursor: Cursor | None,
     dag_ids: set[str] | None,
     refused: set[str],
 ) -> Select[Any]:
-    """The rows of the page first, by the index; then what belongs to them."""
+    """The rows of the page and the one behind it first, by the index; then what belongs to them."""
     rows = (
         select(*_ORDER, XComModel.dag_id, XComModel.run_id, XComModel.value, XComModel.timestamp)
         .where(*_conditions(session, query, cursor, dag_ids, refused))
         .order_by(*(column.desc() for column in _ORDER))
-        .limit((MAX_ROWS if query.looks_into_records else limit) + 1)
+        .limit(cap + 1)
         .subquery()
     )
     same_task = and_(
@@ -133,7 +135,8 @@ def _statement(
 def _conditions(
     session: Session, query: Query, cursor: Cursor | None, dag_ids: set[str] | None, refused: set[str]
 ) -> Iterator[Any]:
-    yield _key_column(session, query).in_(keys_of(query.statuses))
+    key = XComModel.key if query.run_id is not None else _unindexed(session, XComModel.key)
+    yield key.in_(keys_of(query.statuses))
     exact = (
         (XComModel.dag_id, query.dag_id),
         (XComModel.run_id, query.run_id),
@@ -147,7 +150,7 @@ def _conditions(
     if query.until:
         yield XComModel.timestamp < query.until
     if dag_ids is not None and query.dag_id is None:
-        yield XComModel.dag_id.in_(dag_ids)
+        yield _unindexed(session, XComModel.dag_id).in_(dag_ids)
     if refused:
         yield XComModel.dag_id.not_in(refused)
     if cursor:
@@ -156,17 +159,16 @@ def _conditions(
         yield tuple_(*_ORDER) < tuple_(cursor.dag_run_id, cursor.task_id, cursor.map_index, cursor.key)
 
 
-def _key_column(session: Session, query: Query) -> Any:
-    # Without statistics SQLite takes the index on the key however many rows have it, and sorts them all
-    # (400 ms of 100,000); the key is in the primary key too, which is in the order that is wanted.
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
-    return func.coalesce(XComModel.key, "") if is_sqlite and query.run_id is None else XComModel.key
+def _unindexed(session: Session, column: Any) -> Any:
+    # Without statistics SQLite takes an index on the key or the Dag however many rows it leads to, and sorts
+    # them all (400 ms of 100,000); the primary key is in the order that is wanted.
+    return func.coalesce(column, "") if session.get_bind().dialect.name == "sqlite" else column
 
 
-def _page(rows: Any, query: Query, limit: int) -> tuple[Page, set[str]]:
+def _page(rows: Any, query: Query, limit: int, cap: int) -> tuple[Page, set[str]]:
     page, seen, last = Page(), set(), None
     for number, row in enumerate(rows):
-        if len(page.entries) >= limit or number >= MAX_ROWS:
+        if len(page.entries) >= limit or number >= cap:
             page.next_cursor = last
             page.searched_all = len(page.entries) >= limit
             break
@@ -197,10 +199,10 @@ def value_of(row: Row[Any]) -> Any:
 
     :param row: an XCom's columns; of what cannot be read, a record that says so
     """
-    # No public name of Airflow 3.3 gives the configured backend.
-    from airflow.sdk.execution_time.xcom import XCom
-
     try:
+        # No public name of Airflow 3.3 gives the configured backend.
+        from airflow.sdk.execution_time.xcom import XCom
+
         return XCom.deserialize_value(row)
     except Exception as error:
         log.warning("%s/%s/%s: its access records cannot be read", row.dag_id, row.run_id, row.task_id)

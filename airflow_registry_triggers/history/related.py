@@ -5,17 +5,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow.models.asset import AssetEvent, AssetModel
 from airflow.models.dagrun import DagRun
-from airflow.models.xcom import XComModel
 from sqlalchemy import select
-
-from airflow_registry_triggers.history.read import value_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -35,18 +32,16 @@ class Related:
     :param asset_id: id of the asset whose event began the run, None where none did
     :param asset_uri: its URI
     :param asset_event_id: id of the event
-    :param registry: host of the registry, empty where unknown
     """
 
     asset_id: int | None = None
     asset_uri: str = ""
     asset_event_id: int | None = None
-    registry: str = ""
 
 
 def related_to(session: Session, dag_id: str, run_id: str, notification_id: str) -> Related:
     """
-    Find what an entry came from: an asset event of its run, or what a task of its run found.
+    Find the asset event that an entry came from, among those that began its run.
 
     :param session: of the metadata database
     :param dag_id: the Dag
@@ -63,31 +58,23 @@ def related_to(session: Session, dag_id: str, run_id: str, notification_id: str)
         .where(*run)
     )
     for row in session.execute(events):
-        for found in _notifications(row.extra, notification_id):
-            return Related(row.asset_id, row.uri, row.id, _registry(found))
-    results = select(XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.key, XComModel.value)
-    wanted = (XComModel.dag_id == dag_id, XComModel.run_id == run_id, XComModel.key == "return_value")
-    for row in session.execute(results.where(*wanted).limit(20)):
-        for found in _notifications(value_of(row), notification_id):
-            return Related(registry=_registry(found))
+        if _carries(row.extra, notification_id):
+            return Related(row.asset_id, row.uri, row.id)
     return Related()
 
 
-def _notifications(value: Any, notification_id: str, depth: int = 4) -> Iterator[Mapping[str, Any]]:
-    """Find the notification within what a task returned or an event carries."""
-    if depth and isinstance(value, list | tuple):
-        for item in value:
-            yield from _notifications(item, notification_id, depth - 1)
-    elif depth and isinstance(value, Mapping):
-        event = value.get("event")
-        if isinstance(event, Mapping) and event.get("id") == notification_id:
-            yield value
-        for key in ("payload", "notification"):
-            yield from _notifications(value.get(key), notification_id, depth - 1)
-
-
-def _registry(notification: Mapping[str, Any]) -> str:
-    return str(notification["event"].get("registry") or "")
+def _carries(value: Any, notification_id: str, depth: int = 4) -> bool:
+    """Look for the notification within what an event carries; a watcher's is under ``payload``."""
+    if not depth:
+        return False
+    if isinstance(value, list | tuple):
+        return any(_carries(item, notification_id, depth - 1) for item in value)
+    if not isinstance(value, Mapping):
+        return False
+    event = value.get("event")
+    if isinstance(event, Mapping) and event.get("id") == notification_id:
+        return True
+    return any(_carries(value.get(key), notification_id, depth - 1) for key in ("payload", "notification"))
 
 
 def image_page(registry: str, repository: str, tag: str) -> str | None:

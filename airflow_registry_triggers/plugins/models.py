@@ -37,6 +37,7 @@ class AccessLogEntry(BaseModel):
     trigger_log_id: str = Field(description="webhook-id and try; the notification's id for a verdict")
     repo_event: str
     notification_id: str
+    registry: str = Field(description="its host; empty where the notification does not tell")
     repository: str
     tag: str
     digest: str
@@ -60,7 +61,7 @@ class AccessLogPage(BaseModel):
     entries: list[AccessLogEntry]
     next_cursor: str | None = Field(description="hand it back as cursor for the next page; null at the end")
     searched_all: bool = Field(
-        description="false where a search stopped before the page was full: go on with next_cursor"
+        description="false where reading stopped before the page was full: go on with next_cursor"
     )
 
 
@@ -71,7 +72,6 @@ class AccessLogDetails(BaseModel):
     deliveries: int = Field(description="notifications that the task sends again when it is cleared")
     may_redeliver: bool
     may_test: bool
-    registry: str
     image_page: str | None
     asset_id: int | None
     asset_uri: str

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.common.db.common import SessionDep  # noqa: TC002 - FastAPI reads annotations
 from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires_access_dag
-from airflow.models.dag import DagModel
 from fastapi import Depends, FastAPI, HTTPException, Query, Response, status
 
 from airflow_registry_triggers.history.entries import BODY_FIELDS
@@ -24,14 +22,20 @@ from airflow_registry_triggers.history.filters import Query as HistoryQuery
 from airflow_registry_triggers.history.read import read_page, read_task_instance
 from airflow_registry_triggers.history.related import Related, image_page, related_to
 from airflow_registry_triggers.plugins.models import AccessLogDetails, AccessLogEntry, AccessLogPage
+from airflow_registry_triggers.plugins.permissions import Permissions
 from airflow_registry_triggers.plugins.script import script
 
 __all__ = ["app"]
 
 MAX_LIMIT = 200
 
-_READ = (None, DagAccessEntity.XCOM, DagAccessEntity.TASK_LOGS)
-"""What must be readable of a Dag: itself, and the two places where access records are."""
+_TIME = (
+    "ISO 8601, or 15m, 6h, 7d ago. An entry is written when the try of its task ends, which is later than "
+    "its request_time"
+)
+
+# PostgreSQL takes no NUL.
+_Id = Annotated[str, Query(max_length=250, pattern=r"^[^\x00]*$")]
 
 # Asked of the Dag in the query, and of Dags in general where it names none.
 _may_read_some = [
@@ -60,12 +64,12 @@ def _query(
     status: Annotated[
         list[str], Query(description="200, timeout, untriggered, ...; 2xx, error, verdict")
     ] = [],  # noqa: B006
-    dag_id: Annotated[str | None, Query(max_length=250)] = None,
-    run_id: Annotated[str | None, Query(max_length=250)] = None,
-    task_id: Annotated[str | None, Query(max_length=250)] = None,
+    dag_id: _Id | None = None,
+    run_id: _Id | None = None,
+    task_id: _Id | None = None,
     map_index: Annotated[int | None, Query(ge=-1, lt=2**31)] = None,
-    since: Annotated[str | None, Query(description="ISO 8601, or 15m, 6h, 7d ago")] = None,
-    until: Annotated[str | None, Query(description="ISO 8601, or 15m, 6h, 7d ago")] = None,
+    since: Annotated[str | None, Query(description=f"written at this time or later: {_TIME}")] = None,
+    until: Annotated[str | None, Query(description=f"written before this time: {_TIME}")] = None,
     trigger: Annotated[str, Query(max_length=500, description="a part of it; =name is the whole")] = "",
     repository: Annotated[str, Query(max_length=500, description="a part of it; =name is the whole")] = "",
     tag: Annotated[str, Query(max_length=500, description="a part of it; =tag is the whole")] = "",
@@ -112,13 +116,14 @@ def get_access_log(
     List the access history, newest first: every verdict of a trigger and every delivery, of the Dags whose
     XComs and logs the user may read.
     """
+    permissions = Permissions(user, session)
     page = read_page(
         session,
         query,
         limit=limit,
         cursor=cursor,
-        dag_ids=get_auth_manager().get_authorized_dag_ids(user=user, session=session),
-        may_read=lambda dag_id: _may_read(user, dag_id),
+        dag_ids=permissions.dag_ids(),
+        unreadable=permissions.unreadable,
     )
     _keep_private(response)
     return AccessLogPage(
@@ -133,66 +138,65 @@ def get_access_log_entry(
     user: GetUserDep,
     session: SessionDep,
     response: Response,
-    dag_id: Annotated[str, Query(max_length=250)],
-    run_id: Annotated[str, Query(max_length=250)],
-    task_id: Annotated[str, Query(max_length=250)],
+    dag_id: _Id,
+    run_id: _Id,
+    task_id: _Id,
     trigger_log_id: Annotated[str, Query(max_length=500)],
     map_index: Annotated[int, Query(ge=-1, lt=2**31)] = -1,
+    status_code: Annotated[
+        str, Query(max_length=50, description="tells verdicts apart that have the same trigger_log_id")
+    ] = "",
 ) -> AccessLogDetails:
     """
     Give one entry with its request and response, and what belongs to it. Of a delivery that was tried
     again since, its latest attempt.
     """
+    permissions = Permissions(user, session)
     entries = []
-    if _may_read(user, dag_id):
+    if not permissions.unreadable({dag_id}):
         entries = read_task_instance(session, dag_id, run_id, task_id, map_index)
-    # The try stands behind the id of the delivery.
-    wanted = trigger_log_id.partition("/")[0]
-    found = [item for item in entries if item["trigger_log_id"].partition("/")[0] == wanted]
-    exact = [item for item in found if item["trigger_log_id"] == trigger_log_id]
+    found = [item for item in entries if _delivery(item["trigger_log_id"]) == _delivery(trigger_log_id)]
     if not found:
         raise HTTPException(
             status.HTTP_404_NOT_FOUND,
             "no such entry: its task may be under way again, or the history cleaned",
         )
-    entry = (exact or found)[0]
+    entry = max(found, key=lambda item: _likeness(item, trigger_log_id, status_code))
     related = related_to(session, dag_id, run_id, entry["notification_id"])
+    if related.asset_id is not None and not permissions.may_see_asset(related.asset_id):
+        related = Related()
     _keep_private(response)
-    return _details(user, entry, entries, related)
+    return _details(permissions, entry, entries, related)
+
+
+def _delivery(trigger_log_id: str) -> str:
+    """Give the id without the try that stands behind a delivery's."""
+    return trigger_log_id.partition("/")[0]
+
+
+def _likeness(entry: dict[str, Any], trigger_log_id: str, status_code: str) -> tuple[bool, bool]:
+    return entry["trigger_log_id"] == trigger_log_id, entry["status_code"] == status_code
 
 
 def _details(
-    user: Any, entry: dict[str, Any], entries: list[dict[str, Any]], related: Related
+    permissions: Permissions, entry: dict[str, Any], entries: list[dict[str, Any]], related: Related
 ) -> AccessLogDetails:
     dag_id = entry["dag_id"]
-    may_see_assets = get_auth_manager().is_authorized_asset(method="GET", user=user)
     return AccessLogDetails(
         entry=_entry(entry, bodies=True),
-        deliveries=len({item["trigger_log_id"].partition("/")[0] for item in entries if item["trigger_url"]}),
-        may_redeliver=_may(user, dag_id, "PUT", DagAccessEntity.TASK_INSTANCE),
-        may_test=_may(user, dag_id, "POST", DagAccessEntity.RUN),
-        registry=related.registry,
-        image_page=image_page(related.registry, entry["repository"], entry["tag"]),
-        asset_id=related.asset_id if may_see_assets else None,
-        asset_uri=related.asset_uri if may_see_assets else "",
-        asset_event_id=related.asset_event_id if may_see_assets else None,
+        deliveries=len({_delivery(item["trigger_log_id"]) for item in entries if item["trigger_url"]}),
+        may_redeliver=permissions.may(dag_id, "PUT", DagAccessEntity.TASK_INSTANCE),
+        may_test=permissions.may(dag_id, "POST", DagAccessEntity.RUN),
+        image_page=image_page(entry["registry"], entry["repository"], entry["tag"]),
+        asset_id=related.asset_id,
+        asset_uri=related.asset_uri,
+        asset_event_id=related.asset_event_id,
     )
 
 
 def _entry(entry: dict[str, Any], *, bodies: bool) -> AccessLogEntry:
     shown = entry if bodies else {key: value for key, value in entry.items() if key not in BODY_FIELDS}
     return AccessLogEntry(**shown)
-
-
-def _may_read(user: Any, dag_id: str) -> bool:
-    return all(_may(user, dag_id, "GET", entity) for entity in _READ)
-
-
-def _may(user: Any, dag_id: str, method: Any, entity: DagAccessEntity | None) -> bool:
-    details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))
-    return get_auth_manager().is_authorized_dag(
-        method=method, access_entity=entity, details=details, user=user
-    )
 
 
 def _keep_private(response: Response) -> None:

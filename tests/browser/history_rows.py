@@ -96,6 +96,23 @@ class HistoryRows:
                 if rows:
                     connection.execute(insert(model.__table__), rows)
 
+    def add_asset_event(self, task: Task, extra: dict[str, Any]) -> int:
+        """Write an event that began the task's run, of an asset of its own; give the asset's id."""
+        from airflow.models.asset import AssetEvent, AssetModel, association_table
+        from sqlalchemy import insert, select
+        from sqlalchemy.orm import Session
+
+        with Session(self._engine) as session:
+            name = f"asset-of-{task.run}"
+            session.execute(insert(AssetModel.__table__), [_asset(name)])
+            (asset_id,) = session.scalars(select(AssetModel.id).where(AssetModel.name == name))
+            event = AssetEvent(asset_id=asset_id, extra=extra)
+            session.add(event)
+            session.flush()
+            session.execute(insert(association_table), [{"dag_run_id": task.run, "event_id": event.id}])
+            session.commit()
+            return int(asset_id)
+
     def execute(self, text: str, **values: Any) -> None:
         """Run a statement of SQL."""
         import sqlalchemy
@@ -149,6 +166,18 @@ class HistoryRows:
                 }
         self._runs |= set(rows)
         return list(rows.values())
+
+
+def _asset(name: str) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    return {
+        "name": name,
+        "uri": f"x-test://{name}",
+        "group": "",
+        "extra": {},
+        "created_at": now,
+        "updated_at": now,
+    }
 
 
 def _at(task: Task) -> datetime:

@@ -9,7 +9,14 @@ from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleA
 
 
 class HidingAuthManager(SimpleAuthManager):
-    """From all but the admin it hides ``hidden*`` whole, the XComs of ``no_xcoms*`` and the logs of ``no_logs*``."""
+    """
+    From all but the admin it hides the Dags ``hidden*``, the XComs of ``no_xcoms*``, the logs of ``no_logs*``,
+    and every asset but the first.
+    """
+
+    def is_authorized_asset(self, *, method, user, details=None):
+        allowed = super().is_authorized_asset(method=method, user=user, details=details)
+        return allowed and (user.get_name() == "admin" or (details is not None and details.id == "1"))
 
     def is_authorized_dag(self, *, method, user, access_entity=None, details=None):
         allowed = super().is_authorized_dag(
