@@ -70,4 +70,19 @@ def count_record(record: AccessRecord) -> None:
 def _stats(source: str = "") -> Any:
     # Airflow 3.3 keeps two: the triggerer sets up the one, tasks the other.
     name = "airflow.observability.stats" if source == WATCHER else "airflow.sdk.observability.stats"
-    return importlib.import_module(name).Stats
+    try:
+        return importlib.import_module(name).Stats
+    except (ImportError, AttributeError):
+        return _NoStats  # the names are not public, and no delivery fails for want of a count
+
+
+class _NoStats:
+    """Counts nothing."""
+
+    @staticmethod
+    def incr(*_: Any, **__: Any) -> None:
+        """Do nothing."""
+
+    @staticmethod
+    def timing(*_: Any, **__: Any) -> None:
+        """Do nothing."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -14,6 +15,7 @@ from airflow_registry_triggers import (
     WebhookDeliverOperator,
     metrics,
 )
+from airflow_registry_triggers.access_record import AccessRecord
 from tests.harness.dag_test import run_dag
 from tests.harness.receiver import Answer
 from tests.integration.test_chain import new_dag, notification
@@ -92,6 +94,15 @@ def test_pushes_that_a_sensor_finds_are_counted(chain, collected):
         )
     run_dag(dag)
     assert collected.counts[metrics.DETECTED] == 2
+
+
+def test_without_airflows_stats_nothing_is_counted_and_all_else_goes_on(monkeypatch):
+    for module in ("airflow.observability.stats", "airflow.sdk.observability.stats"):
+        monkeypatch.setitem(sys.modules, module, None)
+    metrics.count_detected(1, metrics.WATCHER)
+    metrics.count_record(
+        AccessRecord(trigger_name="prod", status_code="200", trigger_log_id="msg_1/1", duration_ms=3)
+    )
 
 
 @pytest.mark.parametrize("task", ["match", "deliver"])
