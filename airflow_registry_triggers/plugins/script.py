@@ -8,13 +8,17 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-__all__ = ["fingerprint", "script"]
+__all__ = ["FILES", "fingerprint", "script"]
+
+FILES = ("text", "server", "parts", "filters", "actions", "entry", "list", "page")
+"""Those of the folder ``page``, in their order: a file uses what those before it define."""
 
 
 @cache
 def script() -> bytes:
-    """Read the script; it is one file, run as it is."""
-    return Path(__file__).with_name("access_log.js").read_bytes()
+    """Read the script: the files one after the other, each run as it is."""
+    folder = Path(__file__).with_name("page")
+    return b"\n".join((folder / f"{name}.js").read_bytes() for name in FILES)
 
 
 def fingerprint() -> str:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -17,9 +16,9 @@ from tests.harness.processes import find_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from playwright.sync_api import BrowserContext, Page, Playwright
+    from playwright.sync_api import Browser as Chromium
+    from playwright.sync_api import BrowserContext, Page
 
     from tests.harness.airflow_process import Airflow
 
@@ -34,9 +33,13 @@ _ARGUMENTS = [
 
 
 @pytest.fixture(scope="session")
-def playwright() -> Iterator[Playwright]:
+def chromium() -> Iterator[Chromium]:
     with sync_playwright() as running:
-        yield running
+        yield running.chromium.launch(
+            executable_path=find_program("chromium", "CHROMIUM"),
+            headless=True,
+            args=[*_ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])],
+        )
 
 
 class Tab:
@@ -70,41 +73,30 @@ class Tab:
 class Browser:
     """Opens tabs with an empty profile each."""
 
-    def __init__(self, playwright: Playwright, folder: Path) -> None:
-        self._playwright = playwright
-        self._folder = folder
+    def __init__(self, chromium: Chromium) -> None:
+        self._chromium = chromium
         self._contexts: list[BrowserContext] = []
 
     def tab(self, airflow: Airflow, user: str = "admin", **options: Any) -> Tab:
         """Give a tab of a user; options are those of a context, such as ``viewport`` and ``color_scheme``."""
-        profile = self._folder / f"profile{len(self._contexts)}"
-        options.setdefault("viewport", {"width": 1440, "height": 900})
-        context = self._playwright.chromium.launch_persistent_context(
-            str(profile),
-            executable_path=find_program("chromium", "CHROMIUM"),
-            headless=True,
-            args=[*_ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])],
-            locale="en-GB",
-            timezone_id="UTC",
-            **options,
-        )
+        options.setdefault("viewport", {"width": 1280, "height": 800})
+        context = self._chromium.new_context(locale="en-GB", timezone_id="UTC", **options)
         self._contexts.append(context)
         context.set_default_timeout(20_000)
         url = airflow.home.env["AIRFLOW__API__BASE_URL"]
         token = airflow.rest_as(user).token
         cookie: Any = {"name": "_token", "value": token, "url": url, "sameSite": "Lax"}
         context.add_cookies([cookie])
-        return Tab(context.pages[0] if context.pages else context.new_page(), url)
+        return Tab(context.new_page(), url)
 
     def close(self) -> None:
         for context in self._contexts:
             with contextlib.suppress(Exception):
                 context.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 @pytest.fixture
-def browser(playwright: Playwright, tmp_path: Path) -> Iterator[Browser]:
-    running = Browser(playwright, tmp_path / "browser")
+def browser(chromium: Chromium) -> Iterator[Browser]:
+    running = Browser(chromium)
     yield running
     running.close()

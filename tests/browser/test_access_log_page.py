@@ -4,14 +4,22 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urljoin, urlsplit
 
+import axe_core_python
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.history_rows import HistoryRows, Task, record
 from tests.harness.airflow_home import AirflowHome
 from tests.harness.airflow_process import Airflow
+from tests.harness.processes import wait_until
 from tests.harness.receiver import Answer, Receiver
 
 if TYPE_CHECKING:
@@ -42,6 +50,9 @@ DAG = """
                 task_id="deliver", notifications=match.output, webhook_conn_id=f"to_{name}"
             )
         globals()[name] = dag
+
+    with DAG("repeated", schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_creation=False):
+        TriggerMatchOperator(task_id="match", notifications=[PUSH, PUSH])
 """
 
 BIDI = "\u202e"
@@ -71,8 +82,16 @@ def receiver() -> Iterator[Receiver]:
         yield running
 
 
-def home_of(folder: Path, receiver: Receiver) -> AirflowHome:
-    return AirflowHome(
+class UnderPath(AirflowHome):
+    """An Airflow whose base URL has a path."""
+
+    @property
+    def url(self) -> str:
+        return f"{super().url}/team/airflow"
+
+
+def home_of(folder: Path, receiver: Receiver, kind: type[AirflowHome] = AirflowHome) -> AirflowHome:
+    return kind(
         folder,
         users={"viewer": "viewer"},
         connections={
@@ -92,9 +111,9 @@ def home_of(folder: Path, receiver: Receiver) -> AirflowHome:
 @pytest.fixture(scope="module")
 def airflow(receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     home = home_of(tmp_path_factory.mktemp("airflow"), receiver)
-    home.write_dag("chains.py", DAG)
+    home.write_dag("chains.py", DAG.replace("PUSH", repr(notification("release-v5"))))
     with Airflow(home) as running:
-        for name in ("deploy", "flaky", "hostile"):
+        for name in ("deploy", "flaky", "hostile", "repeated"):
             running.rest.wait_for_dag(name)
         yield running
 
@@ -110,14 +129,16 @@ def runs(airflow: Airflow) -> dict[str, str]:
             [notification("release-v1"), notification("release-v2"), notification("main")],
         ),
         "untriggered": ("deploy", notification("nightly", "team/worker")),
-        "hostile": ("hostile", notification(evil)),
+        "hostile": ("hostile", [notification("release-v4"), notification(evil)]),
         "flaky": ("flaky", notification("release-v3")),
     }
     found = {}
     for name, (dag_id, conf) in started.items():
         found[name] = rest.trigger(dag_id, {"notification": conf})
+    found["repeated"] = rest.trigger("repeated", {})
     for name in ("delivered", "untriggered", "hostile"):
         assert rest.wait_for_run(started[name][0], found[name], 90) == "success"
+    assert rest.wait_for_run("repeated", found["repeated"], 90) == "success"
     rest.wait_for_state("flaky", found["flaky"], "deliver", ["up_for_retry"], 60)
     return found
 
@@ -144,13 +165,447 @@ def opened(tab: Tab, text: str, result: str) -> Locator:
     return tab.page.get_by_test_id("access-log")
 
 
-def test_shot(tab: Tab) -> None:
+def shown_text(tab: Tab, label: str) -> str:
+    return tab.page.get_by_role("region", name=label).inner_text()
+
+
+# The list
+
+
+def test_the_list_from_the_navigation(tab: Tab) -> None:
+    tab.open("/")
+    tab.page.get_by_role("button", name="Browse").click()
+    tab.page.get_by_role("menuitem", name="Access Log").click()
+    expect(tab.page.get_by_role("heading", name="Access Log")).to_be_visible()
+    row = entry_of(tab, "release-v1", "delivered")
+    for text in ("Delivered · 200", "deploy", "team/app:release-v1", "c0ffeec0ffee", "answered 200"):
+        expect(row).to_contain_text(text)
+    expect(entry_of(tab, "team/worker:nightly", "untriggered")).to_contain_text("does not match")
+    expect(entry_of(tab, "release-v3", "retrying")).to_contain_text("503")
+    expect(tab.page.get_by_text("Some deliveries are being retried")).to_be_visible()
+    times = entries(tab).locator("time").evaluate_all("all => all.map(one => one.dateTime)")
+    assert times == sorted(times, reverse=True)
+    picture(tab, "access-log-list-light")
+
+
+def test_filters_stand_in_the_address_and_can_be_shared(tab: Tab) -> None:
     tab.open(PAGE)
-    try:
-        expect(entries(tab).first).to_be_visible()
-    finally:
-        tab.page.screenshot(path="/tmp/ui/list.png")
-        print(tab.trouble)
+    expect(entry_of(tab, "release-v1", "delivered")).to_be_visible()
+    tab.page.get_by_label("Repository").fill("worker")
+    expect(entries(tab)).to_have_count(1)
+    tab.page.get_by_label("Status").select_option("untriggered")
+    expect(tab.page).to_have_url(re.compile("repository=worker.*status=untriggered"))
+    address = tab.page.url
+    tab.page.get_by_label("Status").select_option("2xx")
+    expect(tab.page.get_by_text("Nothing matches the filters")).to_be_visible()
+    tab.page.get_by_role("button", name="Clear the filters").click()
+    expect(entry_of(tab, "release-v1", "delivered")).to_be_visible()
+    expect(tab.page.get_by_label("Repository")).to_have_value("")
+
+    tab.page.goto(address)
+    expect(tab.page.get_by_label("Status")).to_have_value("untriggered")
+    expect(entries(tab)).to_have_count(1)
+    expect(entries(tab)).to_contain_text("team/worker:nightly")
+
+
+def test_time_and_dag(tab: Tab) -> None:
+    tab.open(PAGE)
+    tab.page.get_by_role("textbox", name="Dag", exact=True).fill("hostile")
+    expect(entry_of(tab, "release-v4", "delivered")).to_be_visible()
+    expect(entries(tab).filter(has_text="release-v1")).to_have_count(0)
+    tab.page.get_by_label("Time").select_option("Between …")
+    tab.page.get_by_label("To", exact=True).fill("2026-01-01T00:00")
+    expect(tab.page.get_by_text("Nothing matches the filters")).to_be_visible()
+    expect(tab.page).to_have_url(re.compile("until=2026-01-01T00%3A00%3A00"))
+
+
+def test_from_and_to_are_of_the_zone_that_the_list_is_shown_in(tab: Tab) -> None:
+    tab.page.add_init_script('localStorage.setItem("timezone", JSON.stringify("America/New_York"))')
+    tab.open(f"{PAGE}?dag_id=deploy&since=2026-01-01T05:00:00Z")
+    since = tab.page.get_by_label("From", exact=True)
+    expect(since).to_have_value("2026-01-01T00:00")
+    since.fill("2026-07-01T00:00")
+    expect(tab.page).to_have_url(re.compile("since=2026-07-01T04%3A00%3A00"))
+    since.fill("2026-03-08T03:30")  # half an hour after the clocks were put forward
+    expect(tab.page).to_have_url(re.compile("since=2026-03-08T07%3A30%3A00"))
+    expect(since).to_have_value("2026-03-08T03:30")
+
+
+def test_only_statuses_are_several(tab: Tab) -> None:
+    asked_for = re.compile(r"registry-triggers/access-log\?")
+    with tab.page.expect_request(asked_for) as asking:
+        tab.open(f"{PAGE}?trigger=to+prod,+eu&run_id=a,b&status=200,404")
+    asked = parse_qs(urlsplit(asking.value.url).query)
+    assert (asked["trigger"], asked["run_id"], asked["status"]) == (["to prod, eu"], ["a,b"], ["200", "404"])
+
+
+HIDDEN = """
+    globalThis.isHidden = true;
+    Object.defineProperty(document, "hidden", { get: () => globalThis.isHidden });
+"""
+
+
+def test_in_the_background_it_loads_once_and_again_when_it_is_looked_at(tab: Tab) -> None:
+    asked = []
+    tab.page.on("request", lambda made: asked.append(made.url) if "access-log?" in made.url else None)
+    tab.page.add_init_script(HIDDEN)
+    tab.open(PAGE)
+    expect(entry_of(tab, "release-v1", "delivered")).to_be_visible()
+    count = len(asked)
+    tab.page.wait_for_timeout(3500)
+    assert len(asked) == count
+    with tab.page.expect_request(re.compile(r"access-log\?")):
+        tab.page.evaluate("isHidden = false; document.dispatchEvent(new Event('visibilitychange'))")
+
+
+def test_pages(tab: Tab) -> None:
+    def shorter(route: Any) -> None:
+        route.continue_(url=route.request.url.replace("limit=50", "limit=2"))
+
+    tab.page.route("**/registry-triggers/access-log?*", shorter)
+    tab.open(PAGE)
+    expect(entries(tab).first).to_be_visible()
+    newest = entries(tab).first.inner_text()
+    tab.page.get_by_role("button", name="Older").click()
+    expect(tab.page).to_have_url(re.compile("cursor="))
+    expect(tab.page.get_by_role("button", name="Newest")).to_be_visible()
+    wait_until(lambda: entries(tab).first.inner_text() != newest, 10, "an older page")
+    tab.page.get_by_role("button", name="Newest").click()
+    expect(tab.page).not_to_have_url(re.compile("cursor="))
+    wait_until(lambda: entries(tab).first.inner_text() == newest, 10, "the newest page")
+
+
+def test_a_search_that_stopped_goes_on(tab: Tab) -> None:
+    answers = [
+        {"entries": [], "next_cursor": "abc", "searched_all": False},
+        {"entries": [], "next_cursor": None, "searched_all": True},
+    ]
+    asked = []
+
+    def answer(route: Any) -> None:
+        asked.append(route.request.url)
+        route.fulfill(json=answers["cursor=" in route.request.url])
+
+    tab.page.route("**/registry-triggers/access-log?*", answer)
+    tab.open(f"{PAGE}?tag=needle")
+    expect(tab.page.get_by_role("button", name="Search on")).to_be_visible()
+    tab.page.wait_for_timeout(3500)
+    assert len(asked) == 1, "a search is not repeated every three seconds"
+    tab.page.get_by_role("button", name="Search on").click()
+    expect(tab.page.get_by_text("Nothing matches the filters")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("path", "found", "others"),
+    [
+        ("/dags/deploy/plugin/access-log-of-dag", "release-v1", "release-v3"),
+        ("/dags/deploy/runs/{delivered}/plugin/access-log-of-run", "release-v2", "nightly"),
+        ("/dags/deploy/runs/{delivered}/tasks/match/plugin/access-log-of-task", "main", "Delivered"),
+    ],
+)
+def test_as_a_tab(tab: Tab, runs: dict[str, str], path: str, found: str, others: str) -> None:
+    tab.open(path.format(**runs).replace("+", "%2B"))
+    expect(entries(tab).filter(has_text=found).first).to_be_visible()
+    expect(entries(tab).filter(has_text=others)).to_have_count(0)
+    expect(tab.page.get_by_role("link", name="Access Log")).to_be_visible()
+
+
+def test_the_link_of_a_task_leads_to_its_entries(tab: Tab, runs: dict[str, str]) -> None:
+    tab.open(f"/dags/deploy/runs/{runs['delivered']}/tasks/deliver/details".replace("+", "%2B"))
+    tab.page.locator("a[href*='/plugin/access-log?']").click()
+    expect(tab.page).to_have_url(re.compile("/plugin/access-log\\?dag_id=deploy"))
+    expect(entries(tab)).to_have_count(2)
+    tab.page.get_by_role("button", name="Remove the filter task_id").click()
+    expect(entries(tab)).to_have_count(5)
+
+
+# An entry
+
+
+def test_an_opened_entry_has_request_response_attempts_and_links(tab: Tab, runs: dict[str, str]) -> None:
+    tab.open(f"{PAGE}?dag_id=deploy")
+    page = opened(tab, "release-v1", "delivered")
+    assert "webhook-id: msg_" in shown_text(tab, "Request: headers")
+    assert '"tag": "release-v1"' in shown_text(tab, "Request: body")
+    assert "Server: " in shown_text(tab, "Response: headers")
+    expect(page.get_by_text("the receiver answered 200").first).to_be_visible()
+    expect(page.get_by_role("link", name="team/app:release-v1")).to_have_attribute(
+        "href", "https://ghcr.io/team/app"
+    )
+    picture(tab, "access-log-entry", 1150)
+    page.get_by_role("link", name="deliver, try 1").click()
+    expect(tab.page).to_have_url(re.compile("/dags/deploy/runs/.*/tasks/deliver\\?try_number=1"))
+    expect(tab.page.get_by_text("the receiver answered 200").first).to_be_visible()
+
+
+def test_of_two_verdicts_on_one_push_each_opens_its_own(tab: Tab) -> None:
+    tab.open(f"{PAGE}?dag_id=repeated")
+    expect(entries(tab)).to_have_count(2)
+    for result, reason in (("duplicate", "passed on"), ("triggered", "every push")):
+        entry_of(tab, "release-v5", result).get_by_role("button", expanded=False).click()
+        expect(tab.page.locator("dd").first).to_contain_text(reason)
+        entry_of(tab, "release-v5", result).get_by_role("button", expanded=True).click()
+
+
+def test_an_entry_that_is_read_stays_open_while_its_task_is_tried_again(tab: Tab) -> None:
+    def attempt(number: int) -> dict[str, Any]:
+        made = record(1, status="503", trigger_log_id=f"msg_1/{number}", try_number=number)
+        place = {"dag_id": "deploy", "run_id": "r", "task_id": "deliver", "map_index": -1}
+        return {**made, **place, "result": "retrying", "task_state": "up_for_retry"}
+
+    def answer(route: Any) -> None:
+        route.fulfill(json={"entries": shown, "next_cursor": None, "searched_all": True})
+
+    def answer_entry(route: Any) -> None:
+        more = {"deliveries": 1, "may_redeliver": True, "may_test": True, "asset_id": None}
+        gone = {"status": 404, "json": {"detail": "under way again"}}
+        route.fulfill(**({"json": {"entry": shown[0], **more}} if shown else gone))
+
+    def look() -> None:
+        with tab.page.expect_response(re.compile(r"access-log\?")):
+            tab.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+    shown = [attempt(1)]
+    tab.page.route("**/registry-triggers/access-log?*", answer)
+    tab.page.route("**/access-log/entry?*", answer_entry)
+    tab.open(PAGE)
+    opened(tab, "v1", "retrying")
+    tab.page.get_by_role("button", name="Redeliver").click()
+    dialog = tab.page.get_by_role("alertdialog")
+    dialog.evaluate("node => { node.dataset.same = 'yes'; }")
+    shown = []
+    look()
+    expect(tab.page.get_by_text("under way again")).to_be_visible()
+    shown = [attempt(2)]
+    look()
+    expect(tab.page.get_by_text("msg_1/2")).to_be_visible()
+    expect(tab.page.get_by_text("under way again")).to_be_hidden()
+    expect(dialog).to_have_attribute("data-same", "yes")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(entries(tab).get_by_role("button", expanded=True)).to_have_count(1)
+    tab.trouble = [said for said in tab.trouble if "404" not in said]
+
+
+def test_earlier_attempts_have_their_times_and_logs(tab: Tab, airflow: Airflow, runs: dict[str, str]) -> None:
+    def attempts() -> int:
+        found = airflow.rest.xcoms("flaky", runs["flaky"], "deliver").get("access_log.503")
+        return len(found[0]["attempts"]) if found else 0
+
+    wait_until(attempts, 60, "a second attempt")
+    tab.open(f"{PAGE}?dag_id=flaky&status=503")
+    page = opened(tab, "release-v3", "retrying")
+    expect(page.get_by_role("link", name="Try 1", exact=True)).to_have_attribute(
+        "href", re.compile("try_number=1$")
+    )
+    expect(page.get_by_role("link", name="Try 2", exact=True)).to_be_visible()
+
+
+def test_a_hostile_tag_and_receiver_are_shown_as_text(tab: Tab) -> None:
+    tab.open(f"{PAGE}?dag_id=hostile")
+    expect(entry_of(tab, SCRIPT[:40], "untriggered")).to_contain_text("\\u202e")
+    opened(tab, "release-v4", "delivered")
+    body = shown_text(tab, "Response: body")
+    assert body.startswith(SCRIPT)
+    assert "\\u202e" in body
+    assert SCRIPT in shown_text(tab, "Response: headers")
+    whole = tab.page.content()
+    assert "\x1b" not in whole
+    assert BIDI not in whole
+    assert tab.page.evaluate("globalThis.__ran") is None
+    assert tab.page.get_by_test_id("access-log").locator("script, img, iframe").count() == 0
+    wide = tab.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    assert not wide
+
+
+def test_the_sample_of_a_hostile_entry_shows_what_is_not_seen(tab: Tab) -> None:
+    tab.open(f"{PAGE}?dag_id=hostile&status=untriggered")
+    opened(tab, SCRIPT[:40], "untriggered")
+    tab.page.get_by_role("button", name="Test").click()
+    sample = tab.page.get_by_label("Notification").input_value()
+    assert BIDI not in sample
+    assert json.loads(sample)["push_data"]["tag"] == "release-v!" + BIDI + SCRIPT
+
+
+def test_an_entry_that_is_gone_says_so(tab: Tab) -> None:
+    gone = {"status": 404, "json": {"detail": "no such entry"}}
+    tab.page.route("**/access-log/entry*", lambda route: route.fulfill(**gone))
+    tab.open(PAGE)
+    entry_of(tab, "release-v1", "delivered").get_by_role("button", expanded=False).click()
+    expect(tab.page.get_by_role("alert")).to_contain_text("no such entry")
+    tab.trouble = [said for said in tab.trouble if "404" not in said]
+
+
+# What can be done
+
+
+def test_redeliver_asks_first_says_how_many_and_sends_the_same_ids(tab: Tab, receiver: Receiver) -> None:
+    before = {item.header("webhook-id") for item in receiver.received("/hook")}
+    count = len(receiver.received("/hook"))
+    tab.open(f"{PAGE}?dag_id=deploy")
+    opened(tab, "release-v2", "delivered")
+    tab.page.get_by_role("button", name="Redeliver").click()
+    dialog = tab.page.get_by_role("alertdialog")
+    expect(dialog).to_contain_text("Send 2 notifications again?")
+    picture(tab, "access-log-redeliver")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_be_hidden()
+    assert len(receiver.received("/hook")) == count
+    tab.page.get_by_role("button", name="Redeliver").click()
+    tab.page.get_by_role("alertdialog").get_by_role("button", name="Redeliver").click()
+    expect(tab.page.get_by_role("alertdialog")).to_be_hidden()
+    receiver.wait_for(count + 2, 60, path="/hook")
+    assert {item.header("webhook-id") for item in receiver.received("/hook")} == before
+    expect(entry_of(tab, "release-v2", "delivered").get_by_role("cell").last).to_have_text(
+        "2", timeout=60_000
+    )
+
+
+def test_test_starts_a_run_whose_delivery_is_on_the_open_page_within_5_s(
+    tab: Tab, airflow: Airflow, receiver: Receiver
+) -> None:
+    count = len(receiver.received("/hook"))
+    tab.open(f"{PAGE}?dag_id=deploy")
     opened(tab, "release-v1", "delivered")
-    tab.page.wait_for_timeout(500)
-    tab.page.screenshot(path="/tmp/ui/open.png")
+    tab.page.get_by_role("button", name="Test").click()
+    dialog = tab.page.get_by_role("alertdialog")
+    sample = dialog.get_by_label("Notification")
+    sample.fill("{no json")
+    dialog.get_by_role("button", name="Start the test").click()
+    expect(dialog).to_contain_text("This is no JSON")
+    sample.fill(json.dumps(notification("release-v9")))
+    dialog.get_by_role("button", name="Start the test").click()
+    expect(dialog.get_by_role("link")).to_be_visible()
+    dialog.get_by_role("button", name="Close").click()
+    received = receiver.wait_for(count + 1, 60, path="/hook")[-1]
+    assert received.json()["push_data"]["tag"] == "release-v9"
+    expect(entry_of(tab, "release-v9", "delivered")).to_be_visible(timeout=30_000)
+    assert time.time() - received.at <= 5
+
+
+def test_who_may_not_clear_is_not_offered_it(
+    browser: Browser, airflow: Airflow, runs: dict[str, str]
+) -> None:
+    tab = browser.tab(airflow, "viewer")
+    tab.open(f"{PAGE}?dag_id=deploy")
+    opened(tab, "release-v1", "delivered")
+    expect(tab.page.get_by_role("button", name="Redeliver")).to_be_disabled()
+    expect(tab.page.get_by_role("button", name="Test")).to_be_disabled()
+    assert tab.trouble == []
+
+
+# States and looks
+
+
+def test_loading_error_and_again(tab: Tab) -> None:
+    broken = [True]
+
+    def answer(route: Any) -> None:
+        if broken[0]:
+            route.fulfill(status=503, json={"detail": "the database is away"})
+        else:
+            route.continue_()
+
+    tab.page.route("**/registry-triggers/access-log?*", answer)
+    tab.open(PAGE)
+    expect(tab.page.get_by_role("alert")).to_contain_text("the database is away")
+    broken[0] = False
+    tab.page.get_by_role("button", name="Try again").click()
+    expect(entry_of(tab, "release-v1", "delivered")).to_be_visible()
+    expect(tab.page.get_by_role("alert")).to_be_hidden()
+    tab.trouble = [said for said in tab.trouble if "503" not in said]
+
+
+def test_an_empty_history(tab: Tab) -> None:
+    empty = {"entries": [], "next_cursor": None, "searched_all": True}
+    tab.page.route("**/registry-triggers/access-log?*", lambda route: route.fulfill(json=empty))
+    tab.open(PAGE)
+    expect(tab.page.get_by_text("No entries yet")).to_be_visible()
+
+
+LOOKS = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "narrow": {"viewport": {"width": 400, "height": 800}},
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_no_serious_violation_of_accessibility(
+    browser: Browser, airflow: Airflow, runs: dict[str, str], look: str
+) -> None:
+    tab = browser.tab(airflow, **LOOKS[look])
+    tab.open(f"{PAGE}?dag_id=deploy")
+    expect(entry_of(tab, "release-v1", "delivered")).to_be_visible()
+    if look != "light":
+        picture(tab, f"access-log-list-{look}")
+    box = entries(tab).first.bounding_box()
+    assert box
+    assert box["y"] < 500, "the filters leave room for entries on the first screen"
+    opened(tab, "release-v1", "delivered")
+    expect(tab.page.get_by_role("region", name="Response: headers")).to_be_visible()
+    assert violations(tab) == []
+    tab.page.get_by_role("button", name="Redeliver").click()
+    expect(tab.page.get_by_role("alertdialog")).to_be_visible()
+    tab.page.wait_for_timeout(500)  # the dialog fades in, and half of its contrast is none
+    assert violations(tab, "[role=alertdialog]") == []
+    if look == "narrow":
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert tab.trouble == []
+
+
+def violations(tab: Tab, part: str = "[data-testid=access-log]") -> list[str]:
+    """Ask axe-core about our part of the page."""
+    script = Path(axe_core_python.__file__).parent / "axe.min.js"
+    tab.page.evaluate(script.read_text())
+    found = tab.page.evaluate("part => axe.run(part)", part)["violations"]
+    return [
+        f"{item['impact']} {item['id']}: {[node['html'][:200] for node in item['nodes'][:3]]}"
+        for item in found
+        if item["impact"] in {"serious", "critical"}
+    ]
+
+
+def picture(tab: Tab, name: str, height: int = 700) -> None:
+    """Take a picture for the documents, where these are asked for."""
+    if os.environ.get("DOCS_IMAGES"):
+        IMAGES.mkdir(exist_ok=True)
+        size = tab.page.viewport_size
+        assert size
+        tab.page.set_viewport_size({"width": size["width"], "height": height})
+        tab.page.mouse.move(0, 0)
+        tab.page.wait_for_timeout(400)
+        tab.page.screenshot(path=str(IMAGES / f"{name}.png"))
+        tab.page.set_viewport_size(size)
+
+
+def test_under_a_path(
+    browser: Browser,
+    receiver: Receiver,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from airflow.sdk.types import TaskInstanceKey
+
+    from airflow_registry_triggers.operators.access_log_link import AccessLogLink
+
+    home = home_of(tmp_path_factory.mktemp("under-a-path"), receiver, UnderPath)
+    with Airflow(home, ["api-server"]) as airflow:
+        HistoryRows(home).add([Task("deploy", 1, [record(1)])])
+        tab = browser.tab(airflow)
+        tab.open(PAGE)
+        expect(entries(tab)).to_have_count(1)
+        opened(tab, "v1", "delivered")
+        run = tab.page.get_by_role("link", name="manual__000001")
+        expect(run).to_have_attribute("href", re.compile("^/team/airflow/dags/deploy/runs/"))
+        tab.page.route("**/clearTaskInstances", lambda route: route.fulfill(json={}))
+        tab.page.get_by_role("button", name="Redeliver").click()
+        with tab.page.expect_request("**/clearTaskInstances") as asking:
+            tab.page.get_by_role("alertdialog").get_by_role("button", name="Redeliver").click()
+        assert asking.value.url == f"{home.url}/api/v2/dags/deploy/clearTaskInstances"
+        monkeypatch.setenv("AIRFLOW__API__BASE_URL", home.url)
+        key = TaskInstanceKey(dag_id="deploy", task_id="deliver", run_id="manual__000001", try_number=1)
+        link = AccessLogLink().get_link(None, ti_key=key)  # type: ignore[arg-type]
+        tab.page.goto(urljoin(home.url, link))
+        expect(entries(tab)).to_have_count(1)
+        expect(tab.page.get_by_role("button", name="Remove the filter task_id")).to_be_visible()
+        assert tab.trouble == []

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of airflow-provider-registry-triggers.
+//
+// What can be done with an entry: redeliver, test.
+
+function Ask({ open, title, children, confirm, busy, error, onConfirm, onClose, done }) {
+  return h(
+    C.Dialog.Root,
+    { open, role: "alertdialog", size: "md", placement: "center", onOpenChange: (event) => event.open || onClose() },
+    h(
+      C.Portal,
+      null,
+      h(C.Dialog.Backdrop),
+      h(
+        C.Dialog.Positioner,
+        { px: 3 },
+        h(
+          C.Dialog.Content,
+          null,
+          h(C.Dialog.Header, null, h(C.Dialog.Title, null, title)),
+          h(C.Dialog.Body, null, children, error && h(C.Box, { mt: 3 }, h(Message, { palette: "red", role: "alert", title: "It did not work" }, error))),
+          h(
+            C.Dialog.Footer,
+            null,
+            h(C.Button, { variant: "outline", onClick: onClose }, done ? "Close" : "Cancel"),
+            !done && h(C.Button, { onClick: onConfirm, loading: busy, colorPalette: "brand" }, confirm),
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
+function useAction(action) {
+  const [state, setState] = useState({ open: false, busy: false, error: "", done: null });
+  const open = () => setState({ open: true, busy: false, error: "", done: null });
+  const close = () => setState((old) => ({ ...old, open: false }));
+  const run = async (...values) => {
+    setState((old) => ({ ...old, busy: true, error: "" }));
+    try {
+      const done = await action(...values);
+      setState((old) => ({ ...old, busy: false, done, open: done !== null }));
+    } catch (error) {
+      setState((old) => ({ ...old, busy: false, error: error.message }));
+    }
+  };
+  return { ...state, open, isOpen: state.open, close, run };
+}
+
+function Redeliver({ details, onChange }) {
+  const { entry, deliveries, may_redeliver: may } = details;
+  const action = useAction(async () => {
+    await ask(`api/v2/dags/${encodeURIComponent(entry.dag_id)}/clearTaskInstances`, {
+      method: "POST",
+      body: {
+        dry_run: false,
+        dag_run_id: entry.run_id,
+        task_ids: [entry.map_index >= 0 ? [entry.task_id, entry.map_index] : entry.task_id],
+        only_failed: false,
+        prevent_running_task: true,
+      },
+    });
+    onChange();
+    return null;
+  });
+  const count = deliveries === 1 ? "1 notification" : `${deliveries} notifications`;
+  return h(
+    React.Fragment,
+    null,
+    h(C.Button, { size: "sm", variant: "outline", disabled: !may, title: may ? undefined : "Your role may not clear this task", onClick: action.open }, "Redeliver"),
+    h(
+      Ask,
+      { open: action.isOpen, title: `Send ${count} again?`, confirm: "Redeliver", busy: action.busy, error: action.error, onConfirm: () => action.run(), onClose: action.close },
+      h(C.Text, { overflowWrap: "anywhere" }, `This clears the task ${plain(entry.task_id)}${entry.map_index >= 0 ? ` [${entry.map_index}]` : ""} of run ${plain(entry.run_id)}. It sends ${count} again, delivered or not, with the same webhook-ids.`),
+    ),
+  );
+}
+
+function sampleOf(entry) {
+  const digest = /^[a-z0-9+._-]+:[0-9a-fA-F]{32,}$/.test(entry.digest) ? entry.digest : `sha256:${"0".repeat(64)}`;
+  const name = entry.repository.split("/");
+  return {
+    push_data: { digest, pushed_at: new Date().toISOString().slice(0, 19).replace("T", " "), tag: entry.tag },
+    repository: { name: name[name.length - 1], namespace: name.slice(0, -1).join("/"), repo_full_name: entry.repository },
+  };
+}
+
+function TestTrigger({ details, onChange }) {
+  const { entry, may_test: may } = details;
+  const [text, setText] = useState("");
+  const action = useAction(async () => {
+    let notification;
+    try {
+      notification = JSON.parse(text);
+    } catch (error) {
+      throw new Error(`This is no JSON: ${error.message}`);
+    }
+    const run = await ask(`api/v2/dags/${encodeURIComponent(entry.dag_id)}/dagRuns`, {
+      method: "POST",
+      body: { logical_date: null, conf: { notification } },
+    });
+    onChange();
+    return { dag_id: entry.dag_id, run_id: run.dag_run_id };
+  });
+  const open = () => {
+    // A character that is not seen stands there as JSON's escape of it.
+    setText(plain(JSON.stringify(sampleOf(entry), null, 2)));
+    action.open();
+  };
+  return h(
+    React.Fragment,
+    null,
+    h(C.Button, { size: "sm", variant: "outline", disabled: !may, title: may ? undefined : "Your role may not start a run", onClick: open }, "Test"),
+    h(
+      Ask,
+      { open: action.isOpen, title: `Test ${plain(entry.dag_id)}?`, confirm: "Start the test", busy: action.busy, error: action.error, done: action.done, onConfirm: () => action.run(), onClose: action.close },
+      action.done
+        ? h(C.Text, { role: "status" }, "Started: ", h(To, { to: runPath(action.done) }, plain(action.done.run_id)))
+        : h(
+            C.Box,
+            null,
+            h(C.Text, { mb: 2 }, "This starts a run of the Dag with this notification in its conf. Where its rule triggers, webhooks are really sent."),
+            h(C.Textarea, { "aria-label": "Notification", fontFamily: "mono", fontSize: "xs", rows: 12, value: text, onChange: (event) => setText(event.target.value) }),
+          ),
+    ),
+  );
+}

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""What the plugin gives Airflow, also to an Airflow that has not all that its page is made with."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from airflow_registry_triggers.plugins.access_log import AccessLogPlugin
+
+pytestmark = pytest.mark.airflow
+
+
+def test_it_gives_routes_a_page_for_each_place_and_their_description():
+    plugin = AccessLogPlugin()
+    assert [app["url_prefix"] for app in plugin.fastapi_apps] == ["/registry-triggers"]
+    assert len(plugin.react_apps) == 4
+    assert len(plugin.fastapi_root_middlewares) == 1
+    assert plugin.react_apps is plugin.react_apps, "Airflow takes apps out of the list that it got"
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("airflow.api_fastapi.core_api.security", "requires_access_dag"),
+        ("airflow.api_fastapi.app", "get_auth_manager"),
+        ("airflow.models.xcom", "XComModel"),
+    ],
+)
+def test_where_a_name_of_airflow_is_gone_there_is_no_page_and_no_harm(monkeypatch, caplog, module, name):
+    __import__(module)
+    monkeypatch.delattr(sys.modules[module], name)
+    for loaded in [name for name in sys.modules if name.startswith("airflow_registry_triggers.")]:
+        if loaded.split(".")[1] in {"history", "plugins"} and not loaded.endswith("plugins.access_log"):
+            monkeypatch.delitem(sys.modules, loaded)
+    plugin = AccessLogPlugin()
+    assert (plugin.fastapi_apps, plugin.react_apps, plugin.fastapi_root_middlewares) == ([], [], [])
+    assert "there is no page 'Access Log'" in caplog.text
