@@ -71,32 +71,51 @@ class Tab:
 
 
 class Browser:
-    """Opens tabs with an empty profile each."""
+    """
+    Opens tabs; those of one user, with the same options, share a profile and with it what was loaded.
+
+    :param chromium: of Playwright
+    """
 
     def __init__(self, chromium: Chromium) -> None:
         self._chromium = chromium
-        self._contexts: list[BrowserContext] = []
+        self._contexts: dict[str, BrowserContext] = {}
+        self._tabs: list[Tab] = []
 
     def tab(self, airflow: Airflow, user: str = "admin", **options: Any) -> Tab:
         """Give a tab of a user; options are those of a context, such as ``viewport`` and ``color_scheme``."""
-        options.setdefault("viewport", {"width": 1280, "height": 800})
-        context = self._chromium.new_context(locale="en-GB", timezone_id="UTC", **options)
-        self._contexts.append(context)
-        context.set_default_timeout(20_000)
         url = airflow.home.env["AIRFLOW__API__BASE_URL"]
-        token = airflow.rest_as(user).token
+        key = repr((url, user, sorted(options.items())))
+        if key not in self._contexts:
+            self._contexts[key] = self._context(url, airflow.rest_as(user).token, options)
+        tab = Tab(self._contexts[key].new_page(), url)
+        self._tabs.append(tab)
+        return tab
+
+    def _context(self, url: str, token: str, options: dict[str, Any]) -> BrowserContext:
+        options = {"viewport": {"width": 1280, "height": 800}, **options}
+        context = self._chromium.new_context(locale="en-GB", timezone_id="UTC", **options)
+        context.set_default_timeout(20_000)
         cookie: Any = {"name": "_token", "value": token, "url": url, "sameSite": "Lax"}
         context.add_cookies([cookie])
-        return Tab(context.new_page(), url)
+        return context
 
-    def close(self) -> None:
-        for context in self._contexts:
+    def close_tabs(self) -> None:
+        """Close them, and forget what their pages stored."""
+        for tab in self._tabs:
             with contextlib.suppress(Exception):
-                context.close()
+                tab.page.evaluate("localStorage.clear()")
+            with contextlib.suppress(Exception):
+                tab.page.close()
+        self._tabs.clear()
+
+
+@pytest.fixture(scope="session")
+def running_browser(chromium: Chromium) -> Browser:
+    return Browser(chromium)
 
 
 @pytest.fixture
-def browser(chromium: Chromium) -> Iterator[Browser]:
-    running = Browser(chromium)
-    yield running
-    running.close()
+def browser(running_browser: Browser) -> Iterator[Browser]:
+    yield running_browser
+    running_browser.close_tabs()
