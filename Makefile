@@ -14,7 +14,7 @@ unexport AIRFLOW_HOME AIRFLOW_CONFIG
 
 # Stages share two cores and a log: one after the other, the quick ones first.
 .NOTPARALLEL:
-.PHONY: help setup setup-all constraints demo test lint unit airflow fuzz chaos chaos-short bench build clean
+.PHONY: help setup setup-all constraints demo test lint unit airflow browser fuzz chaos chaos-short bench build clean
 
 help:  ## list these targets
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -33,7 +33,7 @@ constraints: setup  ## resolve the pinned versions anew (those that still fit ar
 demo: setup  ## a push becomes a webhook, through a real Airflow (KEEP=1 leaves the UI up)
 	@$(STAGE) demo env KEEP=$(KEEP) $(BIN)/python -m demo
 
-test: setup lint unit airflow chaos-short  ## all that must hold before a change is taken
+test: setup lint unit airflow browser chaos-short  ## all that must hold before a change is taken
 
 lint: setup  ## ruff, mypy and the import contracts
 	@$(STAGE) 'ruff check' $(BIN)/ruff check .
@@ -46,6 +46,10 @@ unit: setup  ## tests that start no Airflow, properties among them
 
 airflow: setup  ## tests on a real Airflow
 	@$(STAGE) airflow $(PYTEST) -m 'airflow and not chaos and not browser and not fuzz' $(ARGS)
+
+browser:  ## the page in a real Chromium (DOCS_IMAGES=1 takes the pictures of the docs anew)
+	@$(STAGE) setup .ci/setup chromium
+	@$(STAGE) browser $(PYTEST) -m browser $(ARGS)
 
 fuzz: setup  ## long randomized runs (FUZZ_EXAMPLES sets their size)
 	@$(STAGE) fuzz $(PYTEST) -m fuzz --timeout 0 $(ARGS)
