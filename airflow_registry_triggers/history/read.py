@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.models.taskinstance import TaskInstance
@@ -135,14 +136,14 @@ def _statement(
 def _conditions(
     session: Session, query: Query, cursor: Cursor | None, dag_ids: set[str] | None, refused: set[str]
 ) -> Iterator[Any]:
-    key = XComModel.key if query.run_id is not None else _unindexed(session, XComModel.key)
-    yield key.in_(keys_of(query.statuses))
+    column = partial(_in_order, session, query)
+    yield column(XComModel.key).in_(keys_of(query.statuses))
     exact = (
         (XComModel.dag_id, query.dag_id),
         (XComModel.run_id, query.run_id),
         (XComModel.task_id, query.task_id),
     )
-    yield from (column == value for column, value in exact if value is not None)
+    yield from (column(wanted) == value for wanted, value in exact if value is not None)
     if query.map_index is not None:
         yield XComModel.map_index == query.map_index
     if query.since:
@@ -150,7 +151,7 @@ def _conditions(
     if query.until:
         yield XComModel.timestamp < query.until
     if dag_ids is not None and query.dag_id is None:
-        yield _unindexed(session, XComModel.dag_id).in_(dag_ids)
+        yield column(XComModel.dag_id).in_(dag_ids)
     if refused:
         yield XComModel.dag_id.not_in(refused)
     if cursor:
@@ -159,10 +160,11 @@ def _conditions(
         yield tuple_(*_ORDER) < tuple_(cursor.dag_run_id, cursor.task_id, cursor.map_index, cursor.key)
 
 
-def _unindexed(session: Session, column: Any) -> Any:
+def _in_order(session: Session, query: Query, column: Any) -> Any:
     # Without statistics SQLite takes an index on the key or the Dag however many rows it leads to, and sorts
-    # them all (400 ms of 100,000); the primary key is in the order that is wanted.
-    return func.coalesce(column, "") if session.get_bind().dialect.name == "sqlite" else column
+    # them all (400 ms of 100,000); the primary key is in the order that is wanted. Of one run there are few.
+    is_walked = session.get_bind().dialect.name == "sqlite" and query.run_id is None
+    return func.coalesce(column, "") if is_walked else column
 
 
 def _page(rows: Any, query: Query, limit: int, cap: int) -> tuple[Page, set[str]]:

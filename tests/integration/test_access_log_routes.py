@@ -332,7 +332,13 @@ def test_a_row_without_a_record_does_not_end_the_paging(admin: AirflowRest, limi
 def test_a_page_is_read_by_the_primary_key(home: AirflowHome, rows: HistoryRows) -> None:
     """Any other index of SQLite leads to a sort of the whole history."""
     with Session(create_engine(home.database)) as session:
-        for query in (Query(), Query(statuses=("503",)), Query(since=NOW)):
+        for query in (
+            Query(),
+            Query(statuses=("503",)),
+            Query(since=NOW),
+            Query(dag_id="pages"),
+            Query(dag_id="pages", task_id="deliver"),
+        ):
             statement = _statement(session, query, 50, None, {"old", "pages", "search"}, {"hidden_dag"})
             compiled = statement.compile(session.get_bind(), compile_kwargs={"literal_binds": True})
             plan = [row.detail for row in session.execute(text(f"EXPLAIN QUERY PLAN {compiled}"))]
