@@ -7,6 +7,8 @@ from __future__ import annotations
 import asyncio
 import warnings
 from datetime import timedelta
+from importlib import import_module
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 __all__ = ["WebhookDeliverOperator", "check_literal"]
 
 PASSED_OR_FAILED = "none_skipped"
+
+SENDER = "airflow_registry_triggers.webhook.sender"
 
 
 class WebhookDeliverOperator(BaseOperator):
@@ -140,6 +144,8 @@ class WebhookDeliverOperator(BaseOperator):
         :param context: Airflow's context
         :param jinja_env: Jinja's environment
         """
+        # An HTTP client takes as long to load as Airflow takes to answer what is asked before: both at once.
+        Thread(target=import_module, args=(SENDER,), daemon=True).start()
         super().render_template_fields(context, jinja_env)
         # A mapped task renders the operator it was unmapped to.
         rendered = context["task"]

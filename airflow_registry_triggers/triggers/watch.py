@@ -27,6 +27,9 @@ __all__ = ["RegistryProducer"]
 
 FIRST_POLL_WITHIN = 2.0
 
+MAX_JITTER = 0.5
+"""Seconds by which a poll may come earlier or later."""
+
 CONNECTION_SECONDS = 30.0
 """How long a Connection that was read is used: a changed password is seen within this time."""
 
@@ -50,9 +53,7 @@ class RegistryProducer(SharedStreamProducer):
         self._target: RegistryTarget | None = None
         self._target_read = 0.0
         self._trouble = Trouble(f"watching {self._repository} through {self._conn_id!r}")
-        # A triggerer that starts with a thousand watchers does not ask for all at once: a few seconds before
-        # the first poll, which takes the baseline, and the second somewhere within the interval.
-        self._share = (0.1, 1.0)
+        self._is_first = True
         self._unconfirmed = 0
         self._all_confirmed = asyncio.Event()
 
@@ -109,8 +110,14 @@ class RegistryProducer(SharedStreamProducer):
             return [], self._trouble.began(error, self._interval)
         if any(event.again for event in events):
             return events, 0.0  # the registry has not been asked yet
-        share, self._share = self._share, (1.0, 1.0)
-        return events, self._interval * random.uniform(*share)
+        if self._is_first:
+            # A triggerer that starts with a thousand watchers does not ask for all at once: the baseline
+            # within a few seconds, and what comes after it spread over the interval.
+            self._is_first = False
+            return events, self._interval * random.uniform(0.1, 1.0)
+        # Airflow collects events once a second; a watcher in step with that would always wait as long for it.
+        jitter = min(MAX_JITTER, 0.1 * self._interval)
+        return events, self._interval + random.uniform(-jitter, jitter)
 
     async def _round(self, target: RegistryTarget) -> list[PushEvent]:
         """
