@@ -211,17 +211,12 @@ class _Judge:
 
 def _prepared(watermark: Watermark, coverage: Coverage) -> Watermark:
     """Give the watermark to go on from: with an epoch, and without digests that cannot be compared."""
-    if watermark.epoch is None:
+    before = watermark.coverage
+    if watermark.epoch is None or (before is not None and before.is_of_another_registry(coverage)):
         return Watermark.begun(coverage)
     if watermark.lost_shards:
         watermark = watermark.renewed()
-    before = watermark.coverage
-    if (
-        before is None
-        or before.accept != coverage.accept
-        or before.is_of_another_registry(coverage)
-        or (coverage.updates and not before.updates)
-    ):
+    if before is None or before.accept != coverage.accept or (coverage.updates and not before.updates):
         watermark = watermark.undigested()
     return watermark.covering(coverage)
 

@@ -39,6 +39,11 @@ class SharedRound:
         """See :attr:`RegistryClient.in_flight`."""
         return self._client.in_flight
 
+    def forget(self) -> None:
+        """Let the next questions be asked anew."""
+        self._listings.clear()
+        self._digests.clear()
+
     async def list(self, repository: str) -> Listing:
         """
         See :meth:`RegistryClient.list`.

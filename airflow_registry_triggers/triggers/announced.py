@@ -120,7 +120,7 @@ def _parts(first: Any) -> int:
 
 def _pushes(value: Any) -> Iterator[dict[str, Any]]:
     found = value.get("pushes") if isinstance(value, Mapping) else None
-    yield from (push for push in found or () if _is_push(push))
+    yield from (push for push in (found if isinstance(found, list) else ()) if _is_push(push))
 
 
 def _is_push(value: Any) -> bool:

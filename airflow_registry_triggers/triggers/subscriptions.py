@@ -22,7 +22,8 @@ StreamKey = tuple[str, str, str]
 @dataclass(eq=False, slots=True)
 class Subscription:
     """
-    An asset that is watched, from its first trigger to its last; when it comes back it is another one.
+    An asset that is watched. With each trigger that joins it is another one: the trigger before it may have
+    been detached from the asset a while ago, and what it took since is to be announced again.
 
     :param asset: its name
     :param rule: which of its tags are watched
@@ -48,13 +49,13 @@ def watching(key: StreamKey, asset: str, rule: TagRule) -> Iterator[None]:
     :param rule: which of its tags are watched
     """
     of_stream = _streams.setdefault(key, {})
-    subscription = of_stream.setdefault((asset, rule), Subscription(asset, rule))
-    subscription.triggers += 1
+    before = of_stream.get((asset, rule))
+    of_stream[asset, rule] = Subscription(asset, rule, 1 + (before.triggers if before else 0))
     try:
         yield
     finally:
-        subscription.triggers -= 1
-        if not subscription.triggers:
+        of_stream[asset, rule].triggers -= 1
+        if not of_stream[asset, rule].triggers:
             del of_stream[asset, rule]
         if not of_stream and _streams.get(key) is of_stream:
             del _streams[key]

@@ -65,6 +65,9 @@ class RegistryProducer(SharedStreamProducer):
             events, pause = await self._events()
             for chunk in _chunks(events):
                 if fault := await self._write_down(chunk):
+                    # Nothing of it is announced, nor of what comes after it; all of it is found again.
+                    for event in events:
+                        event.watched.begin_anew()
                     pause = fault
                     break
                 self._unconfirmed = len(chunk)
@@ -157,7 +160,7 @@ class RegistryProducer(SharedStreamProducer):
         try:
             for watched, of_asset in _by_asset(events).items():
                 await watched.write_down(of_asset)
-        except Exception as error:  # nothing of it was announced: the next poll finds it again
+        except Exception as error:
             return self._trouble.began(error, self._interval)
         return 0.0
 

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_registry_triggers.registry.shared_round import SharedRound
 from airflow_registry_triggers.registry.watermark import Mark, Watermark
 from airflow_registry_triggers.state import WatermarkStore, state_of_asset
 from airflow_registry_triggers.triggers.announced import Announced
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.hooks.registry import RegistryTarget
     from airflow_registry_triggers.registry.client import RegistryClient
     from airflow_registry_triggers.registry.poll import Poll
-    from airflow_registry_triggers.registry.shared_round import SharedRound
     from airflow_registry_triggers.triggers.subscriptions import Subscription
 
 __all__ = ["PushEvent", "WatchedAsset"]
@@ -113,6 +113,10 @@ class WatchedAsset:
         new = [PushEvent(self, notification.to_dict()) for notification in found.notifications]
         return new + self._again(self._announced.take())
 
+    def begin_anew(self) -> None:
+        """Read again what was written down, and announce it before anything else."""
+        self._is_begun = False
+
     async def write_down(self, events: Sequence[PushEvent]) -> None:
         """
         Store what is about to be announced.
@@ -144,7 +148,9 @@ class WatchedAsset:
 
     async def _polled(self, target: RegistryTarget, client: RegistryClient | SharedRound) -> Poll:
         found = await target.poll_with(client, self._stored, self.rule)
-        if found.notifications and await self._is_behind():
+        if (found.notifications or self._stored.epoch is None) and await self._is_behind():
+            if isinstance(client, SharedRound):
+                client.forget()
             found = await target.poll_with(client, self._stored, self.rule)
         return found
 
@@ -155,7 +161,7 @@ class WatchedAsset:
         It is where this process was frozen, or cut off, and another triggerer went on for it.
         """
         known, self._stored = self._stored, await self._store.aload()
-        return bool(known.changes_since(self._stored))
+        return known != self._stored
 
     async def _load(self) -> None:
         if not self._is_loaded:

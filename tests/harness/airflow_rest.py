@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -116,11 +117,22 @@ class AirflowRest:
 
     def unpause(self, dag_id: str) -> None:
         """Let a Dag run."""
-        self.api("PATCH", f"/dags/{dag_id}", {"is_paused": False})
+        self._set_paused(dag_id, paused=False)
 
     def pause(self, dag_id: str) -> None:
         """Keep a Dag from running."""
-        self.api("PATCH", f"/dags/{dag_id}", {"is_paused": True})
+        self._set_paused(dag_id, paused=True)
+
+    def _set_paused(self, dag_id: str, *, paused: bool) -> None:
+        # On SQLite Airflow answers 500 while something else writes for long.
+        for last in (False, False, True):
+            try:
+                self.api("PATCH", f"/dags/{dag_id}", {"is_paused": paused})
+                return
+            except RestError as error:
+                if last or error.status != 500:
+                    raise
+                time.sleep(1)
 
     # Runs
 

@@ -508,3 +508,81 @@ async def test_more_pushes_than_a_queue_takes_go_through_the_shared_stream_of_ai
         for task in tasks:
             task.cancel()
         await manager.stop_all()
+
+
+async def test_a_trigger_that_joins_before_the_one_it_replaces_has_left_begins_anew(
+    registry, stores, connection
+):
+    """Airflow makes the new one first; what the old one took since it was detached is stored for nobody."""
+    async with stream() as (producer, queue):
+        await baseline(stores)
+        registry.put("team/app", ["v1"])
+        assert await confirmed(producer, queue) == "v1"
+        with watching(KEY, "asset", TagRule()):
+            assert await confirmed(producer, queue) == "v1"
+            registry.put("team/app", ["v2"])
+            assert await confirmed(producer, queue) == "v2"
+
+
+async def test_a_write_down_that_fails_for_one_asset_loses_nothing_that_another_is_to_announce_again(
+    registry, stores, connection
+):
+    watched = (("one", TagRule(tag_regex="a.*")), ("two", TagRule(tag_regex="v.*")))
+    registry.put("team/app", {"a1": "one"})
+    async with stream(*watched) as (_, queue):
+        await baseline(stores, "one", "two")
+        registry.put("team/app", {"a1": "two"})
+        first, _ = await taken(queue)  # and the triggerer is killed
+    registry.put("team/app", {"a1": "three", "v1": "one"})
+    stores["two"].left = 0
+    async with stream(*watched) as (producer, queue):
+        await asyncio.sleep(0.5)
+        stores["two"].left = None
+        again, pushed = await asyncio.wait_for(queue.get(), 15)
+        assert again.payload == first.payload
+        await producer.advance([AdvanceItem(pushed, CLEAN)])
+        rest = set()
+        while len(rest) < 2:
+            rest.add(await asyncio.wait_for(confirmed(producer, queue), 15))
+        assert rest == {"a1", "v1"}
+        assert stored(stores, "one").mark_of("a1").generation == 2
+
+
+@pytest.mark.parametrize("assets", [1, 2])
+async def test_a_process_that_was_frozen_behind_the_answer_asks_the_registry_anew(
+    registry, stores, connection, monkeypatch, assets
+):
+    registry.put("team/app", {"v1": "one"})
+    watched = (("asset", TagRule()), ("other", TagRule(tag_regex="x.*|v1")))[:assets]
+    poll_with = RegistryTarget.poll_with
+    frozen = []
+
+    async def poll_and_freeze(self, client, watermark, rule, first_run=None):
+        found = await poll_with(self, client, watermark, rule, first_run)
+        if found.notifications and not frozen and rule == TagRule():
+            frozen.append(True)
+            marks = [watch_mark("v1", 1, "two"), watch_mark("v1", 2, "three")]
+            WatermarkStore(stores["asset"]).save(watermark.advanced(marks, watermark.epoch), watermark)
+            registry.put("team/app", {"v1": "three"})
+        return found
+
+    monkeypatch.setattr(RegistryTarget, "poll_with", poll_and_freeze)
+    async with stream(*watched) as (_, queue):
+        await baseline(stores, *(asset for asset, _ in watched))
+        registry.put("team/app", {"v1": "two"})
+        await until(lambda: frozen)
+        await asyncio.sleep(1.5)
+        announced_of = [queue.get_nowait()[0] for _ in range(queue.qsize())]
+        assert [event for event in announced_of if event.asset == "asset"] == []
+
+
+@pytest.mark.parametrize("rule", [TagRule(), TagRule(tags=["v0", "v1"]), TagRule(tag_regex="v.*")])
+async def test_a_push_costs_no_second_poll(registry, stores, connection, rule):
+    async with stream(("asset", rule)) as (producer, queue):
+        await baseline(stores)
+        await asyncio.sleep(1.2)
+        for tag in ("one", "two"):
+            registry.put("team/app", {"v1": tag})
+            registry.asked.clear()
+            assert await confirmed(producer, queue) == "v1"
+            assert registry.count("HEAD") <= 4, "at most one poll before the push and the one that finds it"
