@@ -15,7 +15,7 @@ from airflow_registry_triggers.hooks.connection_extra import ConnectionExtra
 from airflow_registry_triggers.registry.reference import DOCKER_HUB_HOST, RepositoryReference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from airflow.sdk import Connection
 
@@ -126,6 +126,7 @@ class RegistryTarget:
         watermark: Watermark,
         rule: TagRule,
         first_run: str | None = None,
+        unknown_before: Collection[str] = (),
     ) -> Poll:
         """
         Ask through a client that is open; see :meth:`poll`.
@@ -134,6 +135,7 @@ class RegistryTarget:
         :param watermark: what has been handed on
         :param rule: which tags are asked about
         :param first_run: ``baseline`` or ``notify``; default the Connection's
+        :param unknown_before: tags of which it was said that they could not be read
         """
         from airflow_registry_triggers.registry.poll import poll
 
@@ -149,6 +151,7 @@ class RegistryTarget:
             storm_limit=settings.storm_limit,
             timezone=settings.timezone,
             repository_facts=settings.facts,
+            unknown_before=unknown_before,
         )
 
 

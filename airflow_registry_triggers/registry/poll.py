@@ -18,7 +18,7 @@ from airflow_registry_triggers.registry.watermark import Coverage, Mark, Waterma
 from airflow_registry_triggers.tag_rule import TagRule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from airflow_registry_triggers.notification import Notification
     from airflow_registry_triggers.registry.client import RegistryClient
@@ -67,6 +67,7 @@ async def poll(
     storm_limit: int | None = 500,
     timezone: str = "UTC",
     repository_facts: Mapping[str, str] | None = None,
+    unknown_before: Collection[str] = (),
     now: datetime | None = None,
 ) -> Poll:
     """
@@ -83,6 +84,7 @@ async def poll(
     :param timezone: time zone of ``pushed_at``
     :param repository_facts: what goes into ``repository`` and the registry does not tell; see
         :data:`~airflow_registry_triggers.registry.push.DEFAULT_FACTS`
+    :param unknown_before: tags of which it was said that they could not be read; it is not said again
     :param now: time of detection; default the clock's
     :raises RegistryError: the registry could not be read; nothing changes
     :raises StormHeld: there are more than storm_limit; nothing changes
@@ -100,7 +102,7 @@ async def poll(
         raise StormHeld(len(pushes), storm_limit, repository)
     groundwork = judge.groundwork
     epoch = groundwork.epoch or ""
-    warnings = [*judge.warnings(repository), *_unknown_warning(repository, seen)]
+    warnings = [*judge.warnings(repository), *_unknown_warning(repository, seen, unknown_before)]
     for warning in warnings:
         log.warning("%s", warning)
     return Poll(
@@ -221,8 +223,8 @@ def _prepared(watermark: Watermark, coverage: Coverage) -> Watermark:
     return watermark.covering(coverage)
 
 
-def _unknown_warning(repository: str, seen: Seen) -> list[str]:
-    if not seen.unknown:
+def _unknown_warning(repository: str, seen: Seen, before: Collection[str]) -> list[str]:
+    if set(seen.unknown) <= set(before):
         return []
     tag, reason = next(iter(seen.unknown.items()))
     count = len(seen.unknown)

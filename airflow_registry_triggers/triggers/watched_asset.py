@@ -15,7 +15,7 @@ from airflow_registry_triggers.triggers.announced import Announced
 from airflow_registry_triggers.triggers.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from airflow_registry_triggers.hooks.registry import RegistryTarget
     from airflow_registry_triggers.registry.client import RegistryClient
@@ -69,6 +69,7 @@ class WatchedAsset:
         self._store = WatermarkStore(state)
         self._announced = Announced(state)
         self._stored = Watermark()
+        self._unknown: Collection[str] = ()
         self._is_loaded = False
         self._is_begun = False
         self._trouble = Trouble(f"watching {repository} for the asset {self.asset}")
@@ -147,11 +148,16 @@ class WatchedAsset:
         )
 
     async def _polled(self, target: RegistryTarget, client: RegistryClient | SharedRound) -> Poll:
-        found = await target.poll_with(client, self._stored, self.rule)
+        found = await self._poll(target, client)
         if (found.notifications or self._stored.epoch is None) and await self._is_behind():
             if isinstance(client, SharedRound):
                 client.forget()
-            found = await target.poll_with(client, self._stored, self.rule)
+            found = await self._poll(target, client)
+        return found
+
+    async def _poll(self, target: RegistryTarget, client: RegistryClient | SharedRound) -> Poll:
+        found = await target.poll_with(client, self._stored, self.rule, unknown_before=self._unknown)
+        self._unknown = found.unknown
         return found
 
     async def _is_behind(self) -> bool:

@@ -10,6 +10,7 @@ import json
 import logging
 
 import pytest
+from aiohttp import web
 from airflow.sdk import Connection
 from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome, SharedStreamManager
 
@@ -215,10 +216,10 @@ async def test_a_poll_that_fails_for_one_rule_loses_nothing_of_another(
     poll_with = RegistryTarget.poll_with
     failing = []
 
-    async def poll_or_fail(self, client, watermark, rule, first_run=None):
+    async def poll_or_fail(self, client, watermark, rule, **options):
         if failing and rule.tag_regex == "v.*":
             raise failing.pop()
-        return await poll_with(self, client, watermark, rule, first_run)
+        return await poll_with(self, client, watermark, rule, **options)
 
     monkeypatch.setattr(RegistryTarget, "poll_with", poll_or_fail)
     async with stream(*watched) as (producer, queue):
@@ -557,8 +558,8 @@ async def test_a_process_that_was_frozen_behind_the_answer_asks_the_registry_ane
     poll_with = RegistryTarget.poll_with
     frozen = []
 
-    async def poll_and_freeze(self, client, watermark, rule, first_run=None):
-        found = await poll_with(self, client, watermark, rule, first_run)
+    async def poll_and_freeze(self, client, watermark, rule, **options):
+        found = await poll_with(self, client, watermark, rule, **options)
         if found.notifications and not frozen and rule == TagRule():
             frozen.append(True)
             marks = [watch_mark("v1", 1, "two"), watch_mark("v1", 2, "three")]
@@ -586,3 +587,20 @@ async def test_a_push_costs_no_second_poll(registry, stores, connection, rule):
             registry.asked.clear()
             assert await confirmed(producer, queue) == "v1"
             assert registry.count("HEAD") <= 4, "at most one poll before the push and the one that finds it"
+
+
+async def test_a_tag_that_cannot_be_read_is_named_once(registry, stores, connection, caplog):
+    async def fault(request):
+        return web.Response(status=500) if request.path.endswith("/manifests/v1") else None
+
+    registry.put("team/app", ["v1"])
+    async with stream() as (_, _queue):
+        await baseline(stores)
+        registry.faults.append(fault)
+        await until(lambda: "tag v1 could not be read" in caplog.text)
+        await asyncio.sleep(2.5)
+        assert caplog.text.count("could not be read") == 1
+        registry.faults.clear()
+        await asyncio.sleep(1.2)
+        registry.faults.append(fault)
+        await until(lambda: caplog.text.count("could not be read") == 2)
