@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from airflow.sdk.configuration import conf
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
-from airflow_registry_triggers.hooks.registry import RegistryHook, RegistryTarget
 from airflow_registry_triggers.metrics import WATCHER, count_detected
+from airflow_registry_triggers.triggers.connections import MAX_AGE, MAX_AGE_IN_TROUBLE, target_for
 from airflow_registry_triggers.triggers.subscriptions import StreamKey, Subscription, subscriptions_of
 from airflow_registry_triggers.triggers.trouble import FIRST_BACK_OFF, Trouble
 from airflow_registry_triggers.triggers.watched_asset import PushEvent, WatchedAsset
@@ -21,6 +21,7 @@ from airflow_registry_triggers.triggers.watched_asset import PushEvent, WatchedA
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
+    from airflow_registry_triggers.hooks.registry import RegistryTarget
     from airflow_registry_triggers.registry.client import RegistryClient
 
 __all__ = ["RegistryProducer"]
@@ -29,9 +30,6 @@ FIRST_POLL_WITHIN = 2.0
 
 MAX_JITTER = 0.5
 """Seconds by which a poll may come earlier or later."""
-
-CONNECTION_SECONDS = 30.0
-"""How long a Connection that was read is used: a changed password is seen within this time."""
 
 MAX_ANNOUNCED_AT_ONCE = 50
 """Events that are under way at once: Airflow ends a watcher whose queue is full."""
@@ -51,7 +49,6 @@ class RegistryProducer(SharedStreamProducer):
         self._watched: dict[Subscription, WatchedAsset] = {}
         self._client: RegistryClient | None = None
         self._target: RegistryTarget | None = None
-        self._target_read = 0.0
         self._trouble = Trouble(f"watching {self._repository} through {self._conn_id!r}")
         self._is_first = True
         self._unconfirmed = 0
@@ -172,29 +169,24 @@ class RegistryProducer(SharedStreamProducer):
         """Wait; after a failure only until the Connection says something else."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            await asyncio.sleep(min(left, CONNECTION_SECONDS) if self._trouble.failures else left)
-            if self._trouble.failures and left > CONNECTION_SECONDS and await self._is_changed():
+            await asyncio.sleep(min(left, MAX_AGE) if self._trouble.failures else left)
+            if self._trouble.failures and left > MAX_AGE and await self._is_changed():
                 return
 
     async def _is_changed(self) -> bool:
         try:
-            return await RegistryHook(self._conn_id).atarget(self._repository) != self._target
+            return await target_for(self._conn_id, self._repository, MAX_AGE_IN_TROUBLE) != self._target
         except Exception:
             return False
 
     async def _connected(self) -> RegistryTarget:
-        """Read the Connection now and then, and after any failure; keep the client while it is the same."""
-        if (
-            self._target is None
-            or self._trouble.failures
-            or time.monotonic() - self._target_read > CONNECTION_SECONDS
-        ):
-            target = await RegistryHook(self._conn_id).atarget(self._repository)
-            self._target_read = time.monotonic()
-            if target != self._target or self._client is None:
-                await self._reconnect(target)
-            self._target = target
-        return self._target
+        """Keep the client while the Connection is the same."""
+        max_age = MAX_AGE_IN_TROUBLE if self._trouble.failures else MAX_AGE
+        target = await target_for(self._conn_id, self._repository, max_age)
+        if target != self._target or self._client is None:
+            await self._reconnect(target)
+        self._target = target
+        return target
 
     async def _reconnect(self, target: RegistryTarget) -> None:
         await self.aclose()

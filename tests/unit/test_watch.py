@@ -15,12 +15,12 @@ from airflow.sdk import Connection
 from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome, SharedStreamManager
 
 from airflow_registry_triggers.assets import asset_uri
-from airflow_registry_triggers.hooks.registry import RegistryHook, RegistryTarget, target_of
+from airflow_registry_triggers.hooks.registry import RegistryHook, RegistryTarget
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.watermark import Watermark
 from airflow_registry_triggers.state import WatermarkStore
 from airflow_registry_triggers.tag_rule import TagRule
-from airflow_registry_triggers.triggers import announced, trouble, watch, watched_asset
+from airflow_registry_triggers.triggers import announced, connections, trouble, watch, watched_asset
 from airflow_registry_triggers.triggers.registry_push import RegistryPushTrigger
 from airflow_registry_triggers.triggers.subscriptions import watching
 from tests.unit.registry.scripted_registry import ScriptedRegistry, SignIn, digest_of
@@ -51,11 +51,12 @@ def connection(monkeypatch, registry):
     """The Connection that is read; a test changes it under the watcher."""
     current = {"host": registry.url, "extra": {"poll_interval": 1}}
 
-    async def atarget(self, repository=None):
+    async def aget_connection(conn_id):
         values = {**current, "extra": json.dumps(current["extra"])}
-        return target_of(Connection(conn_id="conn", conn_type="oci_registry", **values), repository)
+        return Connection(conn_id=conn_id, conn_type="oci_registry", **values)
 
-    monkeypatch.setattr(RegistryHook, "atarget", atarget)
+    monkeypatch.setattr(RegistryHook, "aget_connection", aget_connection)
+    monkeypatch.setattr(connections, "_read", {})
     return current
 
 
@@ -604,3 +605,21 @@ async def test_a_tag_that_cannot_be_read_is_named_once(registry, stores, connect
         await asyncio.sleep(1.2)
         registry.faults.append(fault)
         await until(lambda: caplog.text.count("could not be read") == 2)
+
+
+async def test_a_connection_is_read_once_for_all_watchers_until_it_is_old(registry, connection, monkeypatch):
+    reads = []
+    aget_connection = RegistryHook.aget_connection
+
+    async def counted(conn_id):
+        reads.append(conn_id)
+        return await aget_connection(conn_id)
+
+    monkeypatch.setattr(RegistryHook, "aget_connection", counted)
+    targets = [await connections.target_for("conn", f"team/app{n}", 30.0) for n in range(5)]
+    assert [target.repository for target in targets] == [f"team/app{n}" for n in range(5)]
+    await connections.target_for("other", "team/app", 30.0)
+    assert reads == ["conn", "other"]
+    connection["password"] = "changed"
+    assert (await connections.target_for("conn", "team/app", 30.0)).password is None
+    assert (await connections.target_for("conn", "team/app", 0.0)).password == "changed"
