@@ -4,15 +4,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_registry_triggers.registry.errors import RegistryError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from airflow_registry_triggers.registry.client import RegistryClient
     from airflow_registry_triggers.registry.listing import Listing
 
 __all__ = ["SharedRound"]
+
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
 
 
 class SharedRound:
@@ -50,15 +55,7 @@ class SharedRound:
 
         :param repository: full name of the repository
         """
-        if repository not in self._listings:
-            try:
-                self._listings[repository] = await self._client.list(repository)
-            except RegistryError as error:
-                self._listings[repository] = error
-        listing = self._listings[repository]
-        if isinstance(listing, RegistryError):
-            raise listing
-        return listing
+        return await _once(self._listings, repository, lambda: self._client.list(repository))
 
     async def digest(self, repository: str, tag: str) -> str | None:
         """
@@ -67,13 +64,19 @@ class SharedRound:
         :param repository: full name of the repository
         :param tag: the tag
         """
-        key = (repository, tag)
-        if key not in self._digests:
-            try:
-                self._digests[key] = await self._client.digest(repository, tag)
-            except RegistryError as error:
-                self._digests[key] = error
-        answer = self._digests[key]
-        if isinstance(answer, RegistryError):
-            raise answer
-        return answer
+        return await _once(self._digests, (repository, tag), lambda: self._client.digest(repository, tag))
+
+
+async def _once(
+    answers: dict[Question, Answer | RegistryError], question: Question, ask: Callable[[], Awaitable[Answer]]
+) -> Answer:
+    """Ask, unless there is an answer; a fault is one too."""
+    if question not in answers:
+        try:
+            answers[question] = await ask()
+        except RegistryError as error:
+            answers[question] = error
+    answer = answers[question]
+    if isinstance(answer, RegistryError):
+        raise answer
+    return answer
