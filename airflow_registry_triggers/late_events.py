@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_registry_triggers.notification import InvalidNotification, Notification
 from airflow_registry_triggers.sources import Incoming, notifications_of_event
-from airflow_registry_triggers.state import recall, remember
+from airflow_registry_triggers.common.state_store import recall, remember
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

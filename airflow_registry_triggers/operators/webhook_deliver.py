@@ -23,7 +23,7 @@ from airflow_registry_triggers.hooks.webhook import (
     mask_header_secrets,
     mask_url_secrets,
 )
-from airflow_registry_triggers.literal import is_literal
+from airflow_registry_triggers.common.templating import is_literal
 from airflow_registry_triggers.operators.access_log_link import AccessLogLink
 from airflow_registry_triggers.operators.delivery_round import DeliveryRound
 from airflow_registry_triggers.operators.retry_policy import WebhookRetryPolicy

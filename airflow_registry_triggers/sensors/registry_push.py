@@ -15,13 +15,13 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, A
 
 from airflow_registry_triggers.errors import InvalidArgument, RegistryFault
 from airflow_registry_triggers.hooks.registry import FIRST_RUNS, RegistryHook, RegistryTarget
-from airflow_registry_triggers.literal import is_literal
-from airflow_registry_triggers.metrics import SENSOR, count_detected
+from airflow_registry_triggers.common.templating import is_literal
+from airflow_registry_triggers.common.metrics import SENSOR, count_detected
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.reference import RepositoryReference
 from airflow_registry_triggers.registry.watermark import Mark
 from airflow_registry_triggers.sources import notifications_of_conf
-from airflow_registry_triggers.state import STATE, KeepsState, WatermarkStore, recall, remember, state_prefix
+from airflow_registry_triggers.common.state_store import STATE, KeepsState, WatermarkStore, recall, remember, state_prefix
 from airflow_registry_triggers.tag_rule import TagRule
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
 from airflow_registry_triggers.hooks.registry import RegistryHook
 from airflow_registry_triggers.registry.errors import RegistryError
-from airflow_registry_triggers.state import WatermarkStore, shared_state
+from airflow_registry_triggers.common.state_store import WatermarkStore, shared_state
 from airflow_registry_triggers.tag_rule import TagRule
 from airflow_registry_triggers.triggers.subscriptions import StreamKey, watching
 from airflow_registry_triggers.triggers.watch import RegistryProducer

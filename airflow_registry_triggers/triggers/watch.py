@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk.configuration import conf
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
-from airflow_registry_triggers.metrics import WATCHER, count_detected
+from airflow_registry_triggers.common.metrics import WATCHER, count_detected
 from airflow_registry_triggers.triggers.connections import MAX_AGE, MAX_AGE_IN_TROUBLE, target_for
 from airflow_registry_triggers.triggers.subscriptions import StreamKey, Subscription, subscriptions_of
 from airflow_registry_triggers.triggers.trouble import FIRST_BACK_OFF, Trouble

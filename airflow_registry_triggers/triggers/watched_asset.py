@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_registry_triggers.registry.shared_round import SharedRound
 from airflow_registry_triggers.registry.watermark import Mark, Watermark
-from airflow_registry_triggers.state import WatermarkStore, state_of_asset
+from airflow_registry_triggers.common.state_store import WatermarkStore, state_of_asset
 from airflow_registry_triggers.triggers.announced import Announced
 from airflow_registry_triggers.triggers.trouble import Trouble
 

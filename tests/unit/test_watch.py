@@ -18,7 +18,7 @@ from airflow_registry_triggers.assets import asset_uri
 from airflow_registry_triggers.hooks.registry import RegistryHook, RegistryTarget
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.watermark import Watermark
-from airflow_registry_triggers.state import WatermarkStore
+from airflow_registry_triggers.common.state_store import WatermarkStore
 from airflow_registry_triggers.tag_rule import TagRule
 from airflow_registry_triggers.triggers import announced, connections, trouble, watch, watched_asset
 from airflow_registry_triggers.triggers.registry_push import RegistryPushTrigger

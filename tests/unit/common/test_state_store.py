@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_registry_triggers import RegistryPushSensor, TriggerMatchOperator
-from airflow_registry_triggers.literal import is_literal
+from airflow_registry_triggers.common.templating import is_literal
 from airflow_registry_triggers.registry.watermark import Coverage, Mark, Watermark
 from airflow_registry_triggers.sources import (
     flattened,
@@ -17,7 +17,7 @@ from airflow_registry_triggers.sources import (
     numbered,
     parsed,
 )
-from airflow_registry_triggers.state import MAX_KEY, STATE, WatermarkStore, recall, remember, state_prefix
+from airflow_registry_triggers.common.state_store import MAX_KEY, STATE, WatermarkStore, recall, remember, state_prefix
 from airflow_registry_triggers.tag_rule import TagRule
 
 D1, D2 = (f"sha256:{character * 64}" for character in "ab")
