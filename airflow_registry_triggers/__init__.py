@@ -8,9 +8,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_registry_triggers.assets import repository_asset
+    from airflow_registry_triggers.assets.oci import repository_asset
     from airflow_registry_triggers.notification import Notification
-    from airflow_registry_triggers.notifiers import WebhookNotifier
+    from airflow_registry_triggers.notifications.webhook import WebhookNotifier
     from airflow_registry_triggers.operators.retry_policy import WebhookRetryPolicy
     from airflow_registry_triggers.operators.trigger_match import TriggerMatchOperator
     from airflow_registry_triggers.operators.webhook_deliver import WebhookDeliverOperator

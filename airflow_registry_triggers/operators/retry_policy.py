@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 
-from airflow_registry_triggers.errors import DeliveryPending
+from airflow_registry_triggers.exceptions import DeliveryPending
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

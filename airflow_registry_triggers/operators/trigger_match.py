@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_registry_triggers.access_log import log_record, push_records
 from airflow_registry_triggers.access_record import AccessRecord
-from airflow_registry_triggers.errors import InvalidArgument, MalformedNotifications
+from airflow_registry_triggers.exceptions import InvalidArgument, MalformedNotifications
 from airflow_registry_triggers.common.templating import is_literal
 from airflow_registry_triggers.operators.access_log_link import AccessLogLink
 from airflow_registry_triggers.operators.match_memory import MatchMemory, NoMemory

@@ -15,7 +15,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_registry_triggers.access_log import log_record, push_records
-from airflow_registry_triggers.errors import InvalidArgument
+from airflow_registry_triggers.exceptions import InvalidArgument
 from airflow_registry_triggers.hooks.webhook import (
     WebhookHook,
     WebhookTarget,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
-from airflow_registry_triggers.errors import InvalidArgument, RegistryFault
+from airflow_registry_triggers.exceptions import InvalidArgument, RegistryFault
 from airflow_registry_triggers.hooks.registry import FIRST_RUNS, RegistryHook, RegistryTarget
 from airflow_registry_triggers.common.templating import is_literal
 from airflow_registry_triggers.common.metrics import SENSOR, count_detected

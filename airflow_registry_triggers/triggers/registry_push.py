@@ -106,7 +106,7 @@ class RegistryChangeTrigger(BaseTrigger):
 
 class RegistryPushTrigger(BaseEventTrigger):
     """
-    Watch a repository for an asset; made by :func:`airflow_registry_triggers.assets.repository_asset`.
+    Watch a repository for an asset; made by :func:`airflow_registry_triggers.assets.oci.repository_asset`.
 
     All watchers of one Connection and repository share one poll. The watermark moves when the events are
     in the metadata database, so a triggerer may be killed at any moment.
@@ -160,7 +160,7 @@ class RegistryPushTrigger(BaseEventTrigger):
 
         :param shared_stream: the pushes of all assets of the stream
         """
-        from airflow_registry_triggers.assets import asset_uri
+        from airflow_registry_triggers.assets.oci import asset_uri
 
         rule = TagRule(tags=self.tags, tag_regex=self.tag_regex)
         asset = asset_uri(self.repository, self.registry_conn_id, self.tags, self.tag_regex)

@@ -14,7 +14,7 @@ from airflow.sdk.definitions.retry_policy import RetryAction
 from standardwebhooks import Webhook
 
 from airflow_registry_triggers import WebhookDeliverOperator, WebhookNotifier, WebhookRetryPolicy
-from airflow_registry_triggers.errors import DeliveryPending
+from airflow_registry_triggers.exceptions import DeliveryPending
 from tests.harness.dag_test import run_dag
 from tests.harness.receiver import Answer
 from tests.integration.test_chain import new_dag, notification

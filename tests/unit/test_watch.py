@@ -14,7 +14,7 @@ from aiohttp import web
 from airflow.sdk import Connection
 from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome, SharedStreamManager
 
-from airflow_registry_triggers.assets import asset_uri
+from airflow_registry_triggers.assets.oci import asset_uri
 from airflow_registry_triggers.hooks.registry import RegistryHook, RegistryTarget
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.watermark import Watermark

@@ -9,7 +9,7 @@ from airflow.sdk import Asset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_registry_triggers.assets import convert_asset_to_openlineage, create_asset, repository_asset
+from airflow_registry_triggers.assets.oci import convert_asset_to_openlineage, create_asset, repository_asset
 from airflow_registry_triggers.triggers.registry_push import RegistryPushTrigger
 
 TAGS = st.lists(
