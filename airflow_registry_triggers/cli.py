@@ -55,7 +55,7 @@ def get_cli_commands() -> list[GroupCommand]:
                         "List the access history, newest first. It reads the metadata database, like "
                         "other commands of Airflow: whoever may run it sees the records of every Dag."
                     ),
-                    func=lazy_load_command("airflow_registry_triggers.history.command.access_log"),
+                    func=lazy_load_command("airflow_registry_triggers.access_log.command.access_log"),
                     args=_ARGUMENTS,
                 ),
             ),

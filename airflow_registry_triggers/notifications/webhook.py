@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseNotifier
 
-from airflow_registry_triggers.access_log import log_record
+from airflow_registry_triggers.access_log.writer import log_record
 from airflow_registry_triggers.access_record import AccessRecord
 from airflow_registry_triggers.hooks.webhook import (
     WebhookHook,

@@ -11,11 +11,11 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.bases.skipmixin import SkipMixin
 from airflow.sdk.exceptions import AirflowSkipException
 
-from airflow_registry_triggers.access_log import log_record, push_records
+from airflow_registry_triggers.access_log.writer import log_record, push_records
 from airflow_registry_triggers.access_record import AccessRecord
 from airflow_registry_triggers.exceptions import InvalidArgument, MalformedNotifications
 from airflow_registry_triggers.common.templating import is_literal
-from airflow_registry_triggers.operators.access_log_link import AccessLogLink
+from airflow_registry_triggers.links.access_log import AccessLogLink
 from airflow_registry_triggers.operators.match_memory import MatchMemory, NoMemory
 from airflow_registry_triggers.sources import (
     Incoming,

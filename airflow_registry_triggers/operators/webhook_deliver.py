@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from airflow_registry_triggers.access_log import log_record, push_records
+from airflow_registry_triggers.access_log.writer import log_record, push_records
 from airflow_registry_triggers.exceptions import InvalidArgument
 from airflow_registry_triggers.hooks.webhook import (
     WebhookHook,
@@ -24,7 +24,7 @@ from airflow_registry_triggers.hooks.webhook import (
     mask_url_secrets,
 )
 from airflow_registry_triggers.common.templating import is_literal
-from airflow_registry_triggers.operators.access_log_link import AccessLogLink
+from airflow_registry_triggers.links.access_log import AccessLogLink
 from airflow_registry_triggers.operators.delivery_round import DeliveryRound
 from airflow_registry_triggers.operators.retry_policy import WebhookRetryPolicy
 from airflow_registry_triggers.operators.upstream import check_upstream

@@ -16,11 +16,11 @@ from airflow.api_fastapi.common.db.common import SessionDep  # noqa: TC002 - Fas
 from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires_access_dag
 from fastapi import Depends, FastAPI, HTTPException, Query, Response, status
 
-from airflow_registry_triggers.history.entries import BODY_FIELDS
-from airflow_registry_triggers.history.filters import Cursor, InvalidFilter, parse_time, statuses_of
-from airflow_registry_triggers.history.filters import Query as HistoryQuery
-from airflow_registry_triggers.history.read import read_page, read_task_instance
-from airflow_registry_triggers.history.related import Related, image_page, related_to
+from airflow_registry_triggers.access_log.entries import BODY_FIELDS
+from airflow_registry_triggers.access_log.query import Cursor, InvalidFilter, parse_time, statuses_of
+from airflow_registry_triggers.access_log.query import Query as HistoryQuery
+from airflow_registry_triggers.access_log.reader import read_page, read_task_instance
+from airflow_registry_triggers.access_log.related import Related, image_page, related_to
 from airflow_registry_triggers.plugins.models import AccessLogDetails, AccessLogEntry, AccessLogPage
 from airflow_registry_triggers.plugins.permissions import Permissions
 from airflow_registry_triggers.plugins.script import script

@@ -587,7 +587,7 @@ def test_under_a_path(
 ) -> None:
     from airflow.sdk.types import TaskInstanceKey
 
-    from airflow_registry_triggers.operators.access_log_link import AccessLogLink
+    from airflow_registry_triggers.links.access_log import AccessLogLink
 
     home = home_of(tmp_path_factory.mktemp("under-a-path"), receiver, UnderPath)
     with Airflow(home, ["api-server"]) as airflow:

@@ -17,8 +17,8 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
-from airflow_registry_triggers.history.filters import Query
-from airflow_registry_triggers.history.read import _statement
+from airflow_registry_triggers.access_log.query import Query
+from airflow_registry_triggers.access_log.reader import _statement
 from airflow_registry_triggers.plugins.script import fingerprint, script
 from tests.browser.history_rows import HistoryRows, Task, record
 from tests.harness.airflow_home import AirflowHome

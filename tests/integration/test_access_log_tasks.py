@@ -119,7 +119,7 @@ def test_a_task_links_to_its_entries_also_when_it_failed(chain, task):
 def test_the_link_of_a_mapped_task_under_a_path(monkeypatch):
     from airflow.sdk.types import TaskInstanceKey
 
-    from airflow_registry_triggers.operators.access_log_link import AccessLogLink
+    from airflow_registry_triggers.links.access_log import AccessLogLink
 
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com/team-a/")
     key = TaskInstanceKey(dag_id="d", task_id="t", run_id="r+1", try_number=1, map_index=3)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.utils.session import create_session
 
-from airflow_registry_triggers.history.entries import BODY_FIELDS
-from airflow_registry_triggers.history.filters import Cursor, InvalidFilter, Query, parse_time, statuses_of
-from airflow_registry_triggers.history.read import Page, read_page
+from airflow_registry_triggers.access_log.entries import BODY_FIELDS
+from airflow_registry_triggers.access_log.query import Cursor, InvalidFilter, Query, parse_time, statuses_of
+from airflow_registry_triggers.access_log.reader import Page, read_page
 from airflow_registry_triggers.webhook.masking import escape_text
 
 if TYPE_CHECKING:
