@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_registry_triggers.passed_on import PassedOn, shard_of
+from airflow_registry_triggers.matching.deduplication import PassedOn, shard_of
 from airflow_registry_triggers.common.state_store import STATE, state_prefix
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from airflow_registry_triggers.exceptions import InvalidArgument, MalformedNotif
 from airflow_registry_triggers.common.templating import is_literal
 from airflow_registry_triggers.links.access_log import AccessLogLink
 from airflow_registry_triggers.operators.match_memory import MatchMemory, NoMemory
-from airflow_registry_triggers.sources import (
+from airflow_registry_triggers.matching.inputs import (
     Incoming,
     flattened,
     id_source,

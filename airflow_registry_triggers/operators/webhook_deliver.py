@@ -28,7 +28,7 @@ from airflow_registry_triggers.links.access_log import AccessLogLink
 from airflow_registry_triggers.operators.delivery_round import DeliveryRound
 from airflow_registry_triggers.operators.retry_policy import WebhookRetryPolicy
 from airflow_registry_triggers.operators.upstream import check_upstream
-from airflow_registry_triggers.sources import flattened, id_source, numbered, parsed
+from airflow_registry_triggers.matching.inputs import flattened, id_source, numbered, parsed
 from airflow_registry_triggers.webhook.body import check_body
 from airflow_registry_triggers.webhook.headers import check_headers
 from airflow_registry_triggers.webhook.limits import DEFAULT_TIMEOUT, check_timeout

@@ -20,7 +20,7 @@ from airflow_registry_triggers.common.metrics import SENSOR, count_detected
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.reference import RepositoryReference
 from airflow_registry_triggers.registry.watermark import Mark
-from airflow_registry_triggers.sources import notifications_of_conf
+from airflow_registry_triggers.matching.inputs import notifications_of_conf
 from airflow_registry_triggers.common.state_store import STATE, KeepsState, WatermarkStore, recall, remember, state_prefix
 from airflow_registry_triggers.tag_rule import TagRule
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from airflow_registry_triggers import RegistryPushSensor, TriggerMatchOperator
 from airflow_registry_triggers.common.templating import is_literal
 from airflow_registry_triggers.registry.watermark import Coverage, Mark, Watermark
-from airflow_registry_triggers.sources import (
+from airflow_registry_triggers.matching.inputs import (
     flattened,
     notifications_of_conf,
     notifications_of_events,

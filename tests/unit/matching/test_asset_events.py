@@ -11,8 +11,8 @@ import pytest
 from airflow.sdk import Asset
 from airflow.sdk.execution_time import context as airflow_context
 
-from airflow_registry_triggers.late_events import late_notifications
-from airflow_registry_triggers.sources import notifications_of_events, parsed
+from airflow_registry_triggers.matching.asset_events import late_notifications
+from airflow_registry_triggers.matching.inputs import notifications_of_events, parsed
 from tests.unit.test_state import MemoryStore
 
 ASSET = Asset(name="oci://conn/team/app", uri="oci://conn/team/app")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_registry_triggers.notification import InvalidNotification, Notification
-from airflow_registry_triggers.sources import Incoming, notifications_of_event
+from airflow_registry_triggers.matching.inputs import Incoming, notifications_of_event
 from airflow_registry_triggers.common.state_store import recall, remember
 
 if TYPE_CHECKING:

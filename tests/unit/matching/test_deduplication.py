@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_registry_triggers.notification import Notification
-from airflow_registry_triggers.passed_on import MAX_SHARD, PassedOn, shard_of
+from airflow_registry_triggers.matching.deduplication import MAX_SHARD, PassedOn, shard_of
 
 
 def push(tag="v1", push_id="1", repository="team/app"):

@@ -78,7 +78,7 @@ def notifications_of_events(context: Context) -> list[Incoming]:
 
     :param context: Airflow's context
     """
-    from airflow_registry_triggers.late_events import late_notifications
+    from airflow_registry_triggers.matching.asset_events import late_notifications
 
     triggering = context.get("triggering_asset_events") or {}
     events = {asset: of_asset for asset, of_asset in triggering.items() if is_repository(asset)}
