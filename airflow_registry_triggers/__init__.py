@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.assets.oci import repository_asset
     from airflow_registry_triggers.notification import Notification
     from airflow_registry_triggers.notifications.webhook import WebhookNotifier
-    from airflow_registry_triggers.operators.retry_policy import WebhookRetryPolicy
+    from airflow_registry_triggers.delivery.retry_policy import WebhookRetryPolicy
     from airflow_registry_triggers.operators.trigger_match import TriggerMatchOperator
     from airflow_registry_triggers.operators.webhook_deliver import WebhookDeliverOperator
     from airflow_registry_triggers.sensors.registry_push import RegistryPushSensor

@@ -25,8 +25,8 @@ from airflow_registry_triggers.hooks.webhook import (
 )
 from airflow_registry_triggers.common.templating import is_literal
 from airflow_registry_triggers.links.access_log import AccessLogLink
-from airflow_registry_triggers.operators.delivery_round import DeliveryRound
-from airflow_registry_triggers.operators.retry_policy import WebhookRetryPolicy
+from airflow_registry_triggers.delivery.batch import DeliveryRound
+from airflow_registry_triggers.delivery.retry_policy import WebhookRetryPolicy
 from airflow_registry_triggers.operators.upstream import check_upstream
 from airflow_registry_triggers.matching.inputs import flattened, id_source, numbered, parsed
 from airflow_registry_triggers.webhook.body import check_body

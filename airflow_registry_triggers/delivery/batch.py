@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_registry_triggers.exceptions import DeliveryFailed, DeliveryPending
-from airflow_registry_triggers.operators.delivery_journal import DeliveryJournal
+from airflow_registry_triggers.delivery.journal import DeliveryJournal
 from airflow_registry_triggers.webhook.outcome import Outcome, next_wait
 
 if TYPE_CHECKING:
