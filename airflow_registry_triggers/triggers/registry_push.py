@@ -14,15 +14,15 @@ from airflow_registry_triggers.hooks.registry import RegistryHook
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.common.state_store import WatermarkStore, shared_state
 from airflow_registry_triggers.tag_rule import TagRule
-from airflow_registry_triggers.triggers.subscriptions import StreamKey, watching
-from airflow_registry_triggers.triggers.watch import RegistryProducer
+from airflow_registry_triggers.watcher.subscribers import StreamKey, watching
+from airflow_registry_triggers.watcher.producer import RegistryProducer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from airflow.triggers.shared_stream import SharedStreamProducer
 
-    from airflow_registry_triggers.triggers.watched_asset import PushEvent
+    from airflow_registry_triggers.watcher.watched_asset import PushEvent
 
 __all__ = ["RegistryChangeTrigger", "RegistryPushTrigger"]
 

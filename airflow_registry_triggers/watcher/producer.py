@@ -13,10 +13,10 @@ from airflow.sdk.configuration import conf
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
 from airflow_registry_triggers.common.metrics import WATCHER, count_detected
-from airflow_registry_triggers.triggers.connections import MAX_AGE, MAX_AGE_IN_TROUBLE, target_for
-from airflow_registry_triggers.triggers.subscriptions import StreamKey, Subscription, subscriptions_of
-from airflow_registry_triggers.triggers.trouble import FIRST_BACK_OFF, Trouble
-from airflow_registry_triggers.triggers.watched_asset import PushEvent, WatchedAsset
+from airflow_registry_triggers.watcher.connection_cache import MAX_AGE, MAX_AGE_IN_TROUBLE, target_for
+from airflow_registry_triggers.watcher.subscribers import StreamKey, Subscription, subscriptions_of
+from airflow_registry_triggers.watcher.backoff import FIRST_BACK_OFF, Trouble
+from airflow_registry_triggers.watcher.watched_asset import PushEvent, WatchedAsset
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence

@@ -22,7 +22,7 @@ from airflow_registry_triggers.common.state_store import WatermarkStore
 from airflow_registry_triggers.tag_rule import TagRule
 from airflow_registry_triggers.triggers import announced, connections, trouble, watch, watched_asset
 from airflow_registry_triggers.triggers.registry_push import RegistryPushTrigger
-from airflow_registry_triggers.triggers.subscriptions import watching
+from airflow_registry_triggers.watcher.subscribers import watching
 from tests.unit.registry.scripted_registry import ScriptedRegistry, SignIn, digest_of
 from tests.unit.test_state import FullStore, MemoryStore
 

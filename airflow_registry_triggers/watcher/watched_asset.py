@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_registry_triggers.registry.shared_round import SharedRound
 from airflow_registry_triggers.registry.watermark import Mark, Watermark
 from airflow_registry_triggers.common.state_store import WatermarkStore, state_of_asset
-from airflow_registry_triggers.triggers.announced import Announced
-from airflow_registry_triggers.triggers.trouble import Trouble
+from airflow_registry_triggers.watcher.outbox import Announced
+from airflow_registry_triggers.watcher.backoff import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.hooks.registry import RegistryTarget
     from airflow_registry_triggers.registry.client import RegistryClient
     from airflow_registry_triggers.registry.poll import Poll
-    from airflow_registry_triggers.triggers.subscriptions import Subscription
+    from airflow_registry_triggers.watcher.subscribers import Subscription
 
 __all__ = ["PushEvent", "WatchedAsset"]
 
