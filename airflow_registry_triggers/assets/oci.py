@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlencode
 
-from airflow_registry_triggers.registry.reference import RepositoryReference
+from airflow_registry_triggers.registry.names import RepositoryReference
 from airflow_registry_triggers.tag_rule import TagRule
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from airflow.sdk import BaseHook
 
 from airflow_registry_triggers.hooks.connection_extra import ConnectionExtra
-from airflow_registry_triggers.registry.reference import DOCKER_HUB_HOST, RepositoryReference
+from airflow_registry_triggers.registry.names import DOCKER_HUB_HOST, RepositoryReference
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from airflow_registry_triggers.registry.client import RegistryClient
     from airflow_registry_triggers.registry.poll import Poll
-    from airflow_registry_triggers.registry.shared_round import SharedRound
+    from airflow_registry_triggers.registry.caching_client import SharedRound
     from airflow_registry_triggers.registry.watermark import Watermark
     from airflow_registry_triggers.tag_rule import TagRule
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Self
 
 from yarl import URL
 
-from airflow_registry_triggers.registry.auth import Credentials
+from airflow_registry_triggers.registry.http.auth import Credentials
 from airflow_registry_triggers.registry.base_url import base_of, registry_name
 from airflow_registry_triggers.registry.errors import RegistryError
-from airflow_registry_triggers.registry.exchange import Answer, shown
-from airflow_registry_triggers.registry.headers import next_link, parse_challenges
-from airflow_registry_triggers.registry.limits import Limits
-from airflow_registry_triggers.registry.listing import KnownDigest, Listing, ListingReader, next_page
-from airflow_registry_triggers.registry.names import checked_repository, checked_tag
-from airflow_registry_triggers.registry.transport import Transport
-from airflow_registry_triggers.registry.verdicts import (
+from airflow_registry_triggers.registry.http.request import Answer, shown
+from airflow_registry_triggers.registry.http.headers import next_link, parse_challenges
+from airflow_registry_triggers.registry.http.rate_limits import Limits
+from airflow_registry_triggers.registry.http.pagination import KnownDigest, Listing, ListingReader, next_page
+from airflow_registry_triggers.oci_names import checked_repository, checked_tag
+from airflow_registry_triggers.registry.http.session import Transport
+from airflow_registry_triggers.registry.http.responses import (
     checked_digest,
     digest_of_manifest,
     error_of,

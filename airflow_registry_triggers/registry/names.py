@@ -1,62 +1,90 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""The grammar of what is asked for and of what is told: repositories, tags, digests."""
+"""What a Dag author writes for a repository, taken apart."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-__all__ = ["checked_repository", "checked_tag", "is_digest", "is_referrer", "is_tag"]
+__all__ = ["RepositoryReference"]
 
-# OCI distribution spec 1.1, "Pulling manifests".
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
-# OCI image spec 1.1, "Registered algorithms"; each has one length, in lower case.
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
-# OCI distribution spec 1.1, "Referrers tag schema"; cosign appends what it is.
-_REFERRER = re.compile(r"sha256-[0-9a-f]{64}(?:\.(?:sig|att|sbom))?")
+# OCI distribution spec 1.1, "Pulling manifests": the grammar of <name>.
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_NAME = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::[0-9]{1,5})?")
+_MAX_NAME = 255
 
-
-def is_tag(value: object) -> bool:
-    """Tell whether a registry could hold this tag."""
-    return isinstance(value, str) and _TAG.fullmatch(value) is not None
+# Docker's short names: the name in a reference is not the host that answers.
+_DOCKER_HUB = {"docker.io", "index.docker.io", "registry-1.docker.io"}
+DOCKER_HUB_HOST = "registry-1.docker.io"
 
 
-def is_digest(value: object) -> bool:
-    """Tell whether this is a digest, ``sha256:`` or ``sha512:`` and its hexadecimal digits."""
-    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
-
-
-def is_referrer(tag: str) -> bool:
-    """Tell whether a tag belongs to another image: its signature, attestation or bill of materials."""
-    return _REFERRER.fullmatch(tag) is not None
-
-
-def checked_repository(name: str) -> str:
+@dataclass(frozen=True, slots=True)
+class RepositoryReference:
     """
-    Give back the name of a repository.
+    A repository, and the registry's host where the reference names one.
 
-    :param name: ``namespace/name``
-    :raises ValueError: no repository can be called so
+    :param host: ``host[:port]``, None where the Connection tells it
+    :param name: full name of the repository, ``namespace/name``
     """
-    if not isinstance(name, str) or len(name) > 255 or not _REPOSITORY.fullmatch(name):
+
+    host: str | None
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> RepositoryReference:
+        """
+        Read ``team/app``, ``ghcr.io/team/app`` or ``oci://ghcr.io/team/app``.
+
+        As in an image reference, the first part is a host when it has a dot or a colon or is
+        ``localhost``.
+
+        :param text: what the Dag author wrote
+        :raises ValueError: it is no repository; the text says which rule
+        """
+        if not isinstance(text, str) or not text:
+            raise ValueError(f"repository={text!r}: expected text such as 'team/app' or 'ghcr.io/team/app'")
+        scheme, separator, rest = text.rpartition("://")
+        if separator and scheme.lower() != "oci":
+            raise ValueError(
+                f"repository={_shown(text)}: only oci:// may stand before it; "
+                "the scheme of the registry belongs in the Connection"
+            )
+        host, name = _split_host(rest)
+        _check(text, host, name)
+        if host and host.lower() in _DOCKER_HUB:
+            host, name = DOCKER_HUB_HOST, name if "/" in name else f"library/{name}"
+        return cls(host.lower() if host else None, name)
+
+    def __str__(self) -> str:
+        return f"{self.host}/{self.name}" if self.host else self.name
+
+
+def _split_host(text: str) -> tuple[str | None, str]:
+    first, slash, rest = text.partition("/")
+    if slash and ("." in first or ":" in first or first.lower() == "localhost"):
+        return first, rest
+    return None, text
+
+
+def _check(text: str, host: str | None, name: str) -> None:
+    if "@" in text:
         raise ValueError(
-            f"repository {name!a}: a name has parts of a-z 0-9 with . _ or - between, separated by /, "
-            "and at most 255 characters; give it as in 'team/app'"
+            f"repository={_shown(text)}: leave out digests and credentials; "
+            "a login belongs in the Connection, a digest is what is being watched for"
         )
-    return name
-
-
-def checked_tag(tag: str) -> str:
-    """
-    Give back a tag.
-
-    :param tag: the tag
-    :raises ValueError: no tag can be called so
-    """
-    if not is_tag(tag):
+    if host and not _HOST.fullmatch(host):
+        raise ValueError(f"repository={text!r}: {host!r} is no host or host:port")
+    if ":" in name:
+        raise ValueError(f"repository={text!r}: leave the tag out; use tags=[...] or tag_regex=...")
+    if len(name) > _MAX_NAME or not _NAME.fullmatch(name):
         raise ValueError(
-            f"tag {tag!a}: a tag has 1 to 128 of A-Z a-z 0-9 _ . - and begins with none of . and -"
+            f"repository={text!r}: {name!r} is no repository name; parts of a-z 0-9 with single . _ or - "
+            f"inside, separated by /, at most {_MAX_NAME} characters, lower case"
         )
-    return tag
+
+
+def _shown(text: str) -> str:
+    # What stands before an @ may be a password.
+    return repr(text if "@" not in text else "…@" + text.rpartition("@")[2])

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from airflow_registry_triggers.registry.client import ACCEPT
 from airflow_registry_triggers.registry.errors import StormHeld
-from airflow_registry_triggers.registry.look import Seen, look
-from airflow_registry_triggers.registry.push import Push, PushWriter
+from airflow_registry_triggers.registry.scan import Seen, look
+from airflow_registry_triggers.registry.notification_builder import Push, PushWriter
 from airflow_registry_triggers.registry.watermark import Coverage, Mark, Watermark
 from airflow_registry_triggers.tag_rule import TagRule
 
@@ -83,7 +83,7 @@ async def poll(
     :param storm_limit: notifications that one poll may give, None for any number
     :param timezone: time zone of ``pushed_at``
     :param repository_facts: what goes into ``repository`` and the registry does not tell; see
-        :data:`~airflow_registry_triggers.registry.push.DEFAULT_FACTS`
+        :data:`~airflow_registry_triggers.registry.notification_builder.DEFAULT_FACTS`
     :param unknown_before: tags of which it was said that they could not be read; it is not said again
     :param now: time of detection; default the clock's
     :raises RegistryError: the registry could not be read; nothing changes

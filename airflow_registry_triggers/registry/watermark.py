@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from airflow_registry_triggers.registry.coverage import Coverage
-from airflow_registry_triggers.registry.names import is_digest
-from airflow_registry_triggers.registry.shard import (
+from airflow_registry_triggers.registry.scope import Coverage
+from airflow_registry_triggers.oci_names import is_digest
+from airflow_registry_triggers.registry.watermark_codec import (
     KEY_SIZE,
     MAX_VALUE,
     Entry,

@@ -18,7 +18,7 @@ from airflow_registry_triggers.hooks.registry import FIRST_RUNS, RegistryHook, R
 from airflow_registry_triggers.common.templating import is_literal
 from airflow_registry_triggers.common.metrics import SENSOR, count_detected
 from airflow_registry_triggers.registry.errors import RegistryError
-from airflow_registry_triggers.registry.reference import RepositoryReference
+from airflow_registry_triggers.registry.names import RepositoryReference
 from airflow_registry_triggers.registry.watermark import Mark
 from airflow_registry_triggers.matching.inputs import notifications_of_conf
 from airflow_registry_triggers.common.state_store import STATE, KeepsState, WatermarkStore, recall, remember, state_prefix

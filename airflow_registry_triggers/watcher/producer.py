@@ -125,7 +125,7 @@ class RegistryProducer(SharedStreamProducer):
 
         What goes wrong for one asset holds up no other: it is raised only when nothing went well.
         """
-        from airflow_registry_triggers.registry.shared_round import SharedRound
+        from airflow_registry_triggers.registry.caching_client import SharedRound
 
         if self._client is None:
             raise RuntimeError("not connected")

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_registry_triggers.registry.shared_round import SharedRound
+from airflow_registry_triggers.registry.caching_client import SharedRound
 from airflow_registry_triggers.registry.watermark import Mark, Watermark
 from airflow_registry_triggers.common.state_store import WatermarkStore, state_of_asset
 from airflow_registry_triggers.watcher.outbox import Announced

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from airflow_registry_triggers.registry.names import is_referrer
+from airflow_registry_triggers.oci_names import is_referrer
 from airflow_registry_triggers.tag_rule import TagRule
 
 UNKNOWN = "there, digest not known"

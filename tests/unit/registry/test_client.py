@@ -12,7 +12,7 @@ from aiohttp import web
 
 from airflow_registry_triggers.registry.client import ACCEPT, RegistryClient
 from airflow_registry_triggers.registry.errors import RegistryError
-from airflow_registry_triggers.registry.limits import Limits
+from airflow_registry_triggers.registry.http.rate_limits import Limits
 from tests.unit.registry.scripted_registry import Paging, ScriptedRegistry, digest_of, manifest_of
 
 REPOSITORY = "team/app"

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_registry_triggers.registry import watermark as module
-from airflow_registry_triggers.registry.coverage import Coverage
-from airflow_registry_triggers.registry.shard import MAX_VALUE, Entry, estimated_size, pack, unpack
+from airflow_registry_triggers.registry.scope import Coverage
+from airflow_registry_triggers.registry.watermark_codec import MAX_VALUE, Entry, estimated_size, pack, unpack
 from airflow_registry_triggers.registry.watermark import HEAD_KEY, Mark, Watermark
 from airflow_registry_triggers.tag_rule import TagRule
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_registry_triggers.registry.headers import (
+from airflow_registry_triggers.registry.http.headers import (
     Challenge,
     next_link,
     parse_challenges,

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from airflow_registry_triggers.registry.client import RegistryClient
 from airflow_registry_triggers.registry.errors import RegistryError
-from airflow_registry_triggers.registry.limits import MAX_PAUSE, Pause, default_in_flight
+from airflow_registry_triggers.registry.http.rate_limits import MAX_PAUSE, Pause, default_in_flight
 from airflow_registry_triggers.registry.poll import poll
 from airflow_registry_triggers.registry.watermark import Watermark
 from tests.unit.registry.scripted_registry import ScriptedRegistry, SignIn, digest_of

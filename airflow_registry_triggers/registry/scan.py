@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_registry_triggers.registry.errors import RegistryError
-from airflow_registry_triggers.registry.limits import MAX_WAIT
-from airflow_registry_triggers.registry.listing import KnownDigest, Listing
+from airflow_registry_triggers.registry.http.rate_limits import MAX_WAIT
+from airflow_registry_triggers.registry.http.pagination import KnownDigest, Listing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

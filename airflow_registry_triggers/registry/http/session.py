@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from airflow_registry_triggers.registry.auth import Authenticator, Credentials, SignIn
+from airflow_registry_triggers.registry.http.auth import Authenticator, Credentials, SignIn
 from airflow_registry_triggers.registry.errors import RegistryError
-from airflow_registry_triggers.registry.exchange import Answer, exchange, shown
-from airflow_registry_triggers.registry.headers import http_date, quota_pause, retry_after
-from airflow_registry_triggers.registry.limits import Limits, Pause, default_in_flight
+from airflow_registry_triggers.registry.http.request import Answer, exchange, shown
+from airflow_registry_triggers.registry.http.headers import http_date, quota_pause, retry_after
+from airflow_registry_triggers.registry.http.rate_limits import Limits, Pause, default_in_flight
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_registry_triggers.registry.names import is_referrer
+from airflow_registry_triggers.oci_names import is_referrer
 from airflow_registry_triggers.tag_rule import TagRule
 
 if TYPE_CHECKING:

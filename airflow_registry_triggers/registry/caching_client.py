@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from airflow_registry_triggers.registry.client import RegistryClient
-    from airflow_registry_triggers.registry.listing import Listing
+    from airflow_registry_triggers.registry.http.pagination import Listing
 
 __all__ = ["SharedRound"]
 

@@ -18,7 +18,7 @@ from yarl import URL
 from airflow_registry_triggers.registry.errors import RegistryError
 
 if TYPE_CHECKING:
-    from airflow_registry_triggers.registry.headers import Challenge
+    from airflow_registry_triggers.registry.http.headers import Challenge
 
 __all__ = ["Authenticator", "Credentials", "SignIn"]
 

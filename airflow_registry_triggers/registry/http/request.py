@@ -18,7 +18,7 @@ from airflow_registry_triggers.registry.errors import RegistryError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_registry_triggers.registry.limits import Limits
+    from airflow_registry_triggers.registry.http.rate_limits import Limits
 
 __all__ = ["Answer", "exchange", "shown"]
 
