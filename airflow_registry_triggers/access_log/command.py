@@ -13,7 +13,7 @@ from airflow.utils.session import create_session
 from airflow_registry_triggers.access_log.entries import BODY_FIELDS
 from airflow_registry_triggers.access_log.query import Cursor, InvalidFilter, Query, parse_time, statuses_of
 from airflow_registry_triggers.access_log.reader import Page, read_page
-from airflow_registry_triggers.webhook.masking import escape_text
+from airflow_registry_triggers.webhook.redaction.fields import escape_text
 
 if TYPE_CHECKING:
     from argparse import Namespace

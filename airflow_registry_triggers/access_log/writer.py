@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_registry_triggers.access_record import LOG_EVENT, AccessRecord, by_status_code, within_limit
 from airflow_registry_triggers.common.metrics import count_record
-from airflow_registry_triggers.webhook.masking import escape_text
+from airflow_registry_triggers.webhook.redaction.fields import escape_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -125,7 +125,7 @@ class WebhookTarget:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every text that must be masked wherever it turns up."""
-        from airflow_registry_triggers.webhook.masking import query_values, secret_header_values
+        from airflow_registry_triggers.webhook.redaction.fields import query_values, secret_header_values
 
         return (
             *self.signing_secrets,
@@ -172,7 +172,7 @@ class WebhookHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Check the URL, the headers and the secret against the rules; nothing is sent."""
-        from airflow_registry_triggers.webhook.masking import mask_url
+        from airflow_registry_triggers.webhook.redaction.fields import mask_url
         from airflow_registry_triggers.webhook.url import parse_endpoint
 
         try:
@@ -279,7 +279,7 @@ def mask_header_secrets(headers: Any) -> None:
 
     :param headers: what a template field was rendered to; anything but a mapping is left alone
     """
-    from airflow_registry_triggers.webhook.masking import secret_header_values
+    from airflow_registry_triggers.webhook.redaction.fields import secret_header_values
 
     if isinstance(headers, Mapping):
         for secret in secret_header_values(headers):
@@ -292,7 +292,7 @@ def mask_url_secrets(url: Any) -> None:
 
     :param url: what a template field was rendered to; anything but text is left alone
     """
-    from airflow_registry_triggers.webhook.masking import url_secrets
+    from airflow_registry_triggers.webhook.redaction.fields import url_secrets
 
     if isinstance(url, str):
         for secret in url_secrets(url):

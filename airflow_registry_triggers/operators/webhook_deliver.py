@@ -32,7 +32,7 @@ from airflow_registry_triggers.matching.inputs import flattened, id_source, numb
 from airflow_registry_triggers.webhook.body import check_body
 from airflow_registry_triggers.webhook.headers import check_headers
 from airflow_registry_triggers.webhook.limits import DEFAULT_TIMEOUT, check_timeout
-from airflow_registry_triggers.webhook.masking import secret_header_values, url_secrets
+from airflow_registry_triggers.webhook.redaction.fields import secret_header_values, url_secrets
 from airflow_registry_triggers.webhook.outcome import check_success_statuses
 from airflow_registry_triggers.webhook.url import parse_endpoint
 
@@ -49,7 +49,7 @@ __all__ = ["WebhookDeliverOperator", "check_literal"]
 
 PASSED_OR_FAILED = "none_skipped"
 
-SENDER = "airflow_registry_triggers.webhook.sender"
+SENDER = "airflow_registry_triggers.webhook.attempt"
 
 
 class WebhookDeliverOperator(BaseOperator):

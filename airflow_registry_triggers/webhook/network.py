@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
-from airflow_registry_triggers.webhook.addresses import (
+from airflow_registry_triggers.addresses.table import (
     METADATA_NAMES,
     Address,
     AddressRefused,

@@ -15,16 +15,16 @@ import unicodedata
 from dataclasses import dataclass
 from typing import NoReturn
 
-from airflow_registry_triggers.webhook.addresses import (
+from airflow_registry_triggers.addresses.table import (
     AddressRefused,
     Networks,
     address_class,
     is_allowed,
     parse_networks,
 )
-from airflow_registry_triggers.webhook.host import HostError, parse_bracketed, parse_host
-from airflow_registry_triggers.webhook.masking import escape_text, mask_url
-from airflow_registry_triggers.webhook.target import normalize_target
+from airflow_registry_triggers.webhook.url_host import HostError, parse_bracketed, parse_host
+from airflow_registry_triggers.webhook.redaction.fields import escape_text, mask_url
+from airflow_registry_triggers.webhook.url_target import normalize_target
 
 __all__ = ["MAX_URL", "Endpoint", "EndpointRefused", "parse_endpoint"]
 

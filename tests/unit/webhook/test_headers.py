@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_registry_triggers import __version__
 from airflow_registry_triggers.webhook.body import Body
-from airflow_registry_triggers.webhook.sender import check_headers, request_headers
+from airflow_registry_triggers.webhook.attempt import check_headers, request_headers
 from airflow_registry_triggers.webhook.signing import sign
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -23,7 +23,7 @@ LIMIT = 10 * 1024 * 1024
 CLIENT = """
 import asyncio, json, re, sys
 from pathlib import Path
-from airflow_registry_triggers.webhook.sender import send
+from airflow_registry_triggers.webhook.attempt import send
 from airflow_registry_triggers.webhook.url import parse_endpoint
 
 def peak():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from airflow_registry_triggers.webhook.sender import Attempt, send
+from airflow_registry_triggers.webhook.attempt import Attempt, send
 from airflow_registry_triggers.webhook.tls import client_context
 from airflow_registry_triggers.webhook.url import parse_endpoint
 from tests.unit.webhook.cases import json_cases

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_registry_triggers.webhook.addresses import (
+from airflow_registry_triggers.addresses.table import (
     METADATA_NAMES,
     AddressRefused,
     address_class,

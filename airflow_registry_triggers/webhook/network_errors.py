@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import aiohttp
 
-from airflow_registry_triggers.webhook.addresses import AddressRefused
+from airflow_registry_triggers.addresses.table import AddressRefused
 from airflow_registry_triggers.webhook.network import LookUpTimeout
 from airflow_registry_triggers.webhook.outcome import Outcome
 

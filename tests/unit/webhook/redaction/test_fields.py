@@ -14,7 +14,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from airflow_registry_triggers.webhook.masking import (
+from airflow_registry_triggers.webhook.redaction.fields import (
     Masker,
     escape_text,
     mask_headers,

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_registry_triggers.webhook.faults import NETWORK_ERRORS, Fault, judge_fault
+from airflow_registry_triggers.webhook.network_errors import NETWORK_ERRORS, Fault, judge_fault
 from airflow_registry_triggers.webhook.headers import check_headers, check_sendable, request_headers
 from airflow_registry_triggers.webhook.limits import DEFAULT_TIMEOUT, check_timeout
-from airflow_registry_triggers.webhook.masking import (
+from airflow_registry_triggers.webhook.redaction.fields import (
     Masker,
     escape_text,
     query_values,
@@ -28,10 +28,10 @@ from airflow_registry_triggers.webhook.outcome import (
     judge_status,
     parse_retry_after,
 )
-from airflow_registry_triggers.webhook.recorded import recorded_body, recorded_headers
-from airflow_registry_triggers.webhook.target import with_query
+from airflow_registry_triggers.webhook.redaction.capture import recorded_body, recorded_headers
+from airflow_registry_triggers.webhook.url_target import with_query
 from airflow_registry_triggers.webhook.tls import client_context
-from airflow_registry_triggers.webhook.transport import Answer, Exchange
+from airflow_registry_triggers.webhook.connection import Answer, Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -24,7 +24,7 @@ from airflow_registry_triggers.webhook.network import (
     look_up,
 )
 from airflow_registry_triggers.webhook.outcome import Outcome
-from airflow_registry_triggers.webhook.sender import Attempt, send
+from airflow_registry_triggers.webhook.attempt import Attempt, send
 from airflow_registry_triggers.webhook.url import parse_endpoint
 from tests.unit.webhook.cases import json_cases
 from tests.unit.webhook.name_server import NameServer
@@ -128,7 +128,7 @@ async def test_lookup_blocks_a_daemon_thread_and_not_the_loop() -> None:
 def test_hung_lookup_ends_in_time_and_holds_no_process() -> None:
     script = """
         import asyncio, time
-        from airflow_registry_triggers.webhook.sender import send
+        from airflow_registry_triggers.webhook.attempt import send
         from airflow_registry_triggers.webhook.url import parse_endpoint
         def hung(host, port):
             time.sleep(60)

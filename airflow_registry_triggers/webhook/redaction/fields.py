@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, unquote_plus
 
-from airflow_registry_triggers.webhook.masker import MASK, MIN_SECRET, Masker
+from airflow_registry_triggers.webhook.redaction.secrets import MASK, MIN_SECRET, Masker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,13 +8,13 @@ import codecs
 import re
 from typing import TYPE_CHECKING
 
-from airflow_registry_triggers.webhook.masking import escape_text, mask_headers
+from airflow_registry_triggers.webhook.redaction.fields import escape_text, mask_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from airflow_registry_triggers.webhook.masker import Masker
-    from airflow_registry_triggers.webhook.transport import Answer
+    from airflow_registry_triggers.webhook.redaction.secrets import Masker
+    from airflow_registry_triggers.webhook.connection import Answer
 
 __all__ = ["MAX_RECORDED", "recorded_body", "recorded_headers"]
 
