@@ -35,11 +35,13 @@ demo: setup  ## a push becomes a webhook, through a real Airflow (KEEP=1 leaves 
 
 test: setup lint unit airflow browser chaos-short  ## all that must hold before a change is taken
 
-lint: setup  ## ruff, mypy and the import contracts
+lint:  ## ruff, mypy, the import contracts, and eslint and prettier for the page's scripts
+	@$(STAGE) setup .ci/setup npm
 	@$(STAGE) 'ruff check' $(BIN)/ruff check .
 	@$(STAGE) 'ruff format' $(BIN)/ruff format --check .
 	@$(STAGE) 'import contracts' $(BIN)/lint-imports
 	@$(STAGE) mypy $(BIN)/mypy
+	@$(STAGE) 'eslint and prettier' npm run --silent lint
 
 unit: setup  ## tests that start no Airflow, properties among them
 	@$(STAGE) unit $(PYTEST) -m 'not airflow and not chaos and not browser and not fuzz' $(ARGS)
