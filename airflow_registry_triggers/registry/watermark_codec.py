@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""One part of a watermark, and its packed form: about 51 characters for a tag, whatever its length."""
+"""The packed form of a shard of a watermark: about 51 characters for each tag."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import Any, NamedTuple
 __all__ = ["KEY_SIZE", "MAX_VALUE", "Entry", "Shard", "estimated_size", "pack", "unpack"]
 
 KEY_SIZE = 6
-"""Bytes of the keyed hash that stands for a tag; two of 10,000 tags meet with a chance of 1 in 5 million."""
+"""Bytes of the keyed hash of a tag. Two of 10,000 tags collide with a probability of 1 in 5 million."""
 
 MAX_VALUE = 48_000
-"""Bytes of one stored value."""
+"""Maximum size of one stored value, in bytes."""
 
 _SIZES = {"pending": 0, "sha256": 32, "sha512": 64}
-"""Bytes of a digest by its algorithm; a pending tag has none yet."""
+"""Bytes of a digest by its algorithm. A pending tag has an unknown digest."""
 
 _MAX_GENERATIONS = 1_000_000
 
 
 class Entry(NamedTuple):
     """
-    What is remembered of one tag.
+    The state of one tag.
 
-    :param generation: count of the tag's changes
-    :param digest: what was handed on last; None while that is not known
+    :param generation: number of its pushes
+    :param digest: its last acknowledged digest; None if it is not known
     """
 
     generation: int
@@ -36,15 +36,15 @@ class Entry(NamedTuple):
 
 
 Shard = Mapping[bytes, Entry]
-"""Entries by the hash of their tag."""
+"""Entries by the hash of the tag."""
 
 
 def pack(shard: Shard, epoch: str) -> dict[str, Any]:
     """
-    Give the stored form: a column each for keys, generations and digests, by algorithm.
+    Return the stored form: for each algorithm one column of keys, of generations and of digests.
 
-    :param shard: what is remembered
-    :param epoch: stored along, so that what is left of an older epoch is recognised
+    :param shard: the entries
+    :param epoch: stored with them, so that a shard of an older epoch is recognised
     :return: JSON
     """
     columns: dict[str, Any] = {}
@@ -58,16 +58,16 @@ def pack(shard: Shard, epoch: str) -> dict[str, Any]:
                 _text(zlib.compress(_varints(entry.generation for _, entry in entries))),
                 _text(bytes.fromhex("".join(_digits(entry.digest) for _, entry in entries))),
             ]
-    return {"epoch": epoch, "marks": columns, "check": _checksum(epoch, columns)}
+    return {"epoch": epoch, "columns": columns, "check": _checksum(epoch, columns)}
 
 
 def unpack(value: object, epoch: str) -> dict[bytes, Entry] | None:
     """
     Read the stored form.
 
-    :param value: what the store gave
-    :param epoch: the epoch that the head tells
-    :return: None for what is missing, damaged, or of another epoch
+    :param value: the stored value
+    :param epoch: the epoch of the head
+    :return: None if the value is missing, damaged or of another epoch
     """
     try:
         return _unpacked(value, epoch)
@@ -77,9 +77,9 @@ def unpack(value: object, epoch: str) -> dict[bytes, Entry] | None:
 
 def estimated_size(shard: Shard) -> int:
     """
-    Tell how many bytes of JSON the packed form takes at most.
+    Return an upper bound of the packed form's size, in bytes of JSON.
 
-    :param shard: what is remembered
+    :param shard: the entries
     """
     raw = sum(
         KEY_SIZE + _varint_size(entry.generation) + _SIZES[_algorithm(entry.digest)]
@@ -91,7 +91,7 @@ def estimated_size(shard: Shard) -> int:
 def _unpacked(value: object, epoch: str) -> dict[bytes, Entry] | None:
     if not isinstance(value, dict) or value["epoch"] != epoch:
         return None
-    columns = value["marks"]
+    columns = value["columns"]
     if value["check"] != _checksum(epoch, columns):
         return None
     shard: dict[bytes, Entry] = {}
@@ -123,8 +123,8 @@ def _digits(digest: str | None) -> str:
 
 
 def _checksum(epoch: str, columns: Mapping[str, Any]) -> int:
-    told = "\n".join([epoch, *(text for name in sorted(columns) for text in (name, *columns[name]))])
-    return zlib.crc32(told.encode())
+    text = "\n".join([epoch, *(text for name in sorted(columns) for text in (name, *columns[name]))])
+    return zlib.crc32(text.encode())
 
 
 def _text(raw: bytes) -> str:
@@ -140,7 +140,7 @@ def _varint_size(number: int) -> int:
 
 
 def _varints(numbers: Iterable[int]) -> bytes:
-    """Seven bits to a byte, the lowest first, the eighth bit on all bytes but a number's last."""
+    """Encode numbers as LEB128: seven bits in a byte, the lowest first; the eighth bit: more follow."""
     packed = bytearray()
     for number in numbers:
         rest = number
@@ -161,5 +161,5 @@ def _numbers(packed: bytes) -> list[int]:
             numbers.append(number)
             number = shift = 0
     if shift:
-        raise ValueError("cut off")
+        raise ValueError("truncated")
     return numbers

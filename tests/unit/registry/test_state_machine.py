@@ -298,7 +298,7 @@ class Watching(RuleBasedStateMachine):
             pass
         finally:
             # A pause of an hour is over until the next operation, and a new process knows nothing.
-            session._memories.clear()
+            session.forget_everything()
             self.broken_page, self.broken_heads = None, {}
             for _, tag, label in self.moves:
                 self.move(tag, label)
