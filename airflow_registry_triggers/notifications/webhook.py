@@ -13,13 +13,13 @@ from airflow.sdk import BaseNotifier
 
 from airflow_registry_triggers.access_log.writer import log_record
 from airflow_registry_triggers.access_record import AccessRecord
+from airflow_registry_triggers.delivery.arguments import check_arguments
 from airflow_registry_triggers.hooks.webhook import (
     WebhookHook,
     WebhookTarget,
     mask_header_secrets,
     mask_url_secrets,
 )
-from airflow_registry_triggers.operators.webhook_deliver import check_literal
 from airflow_registry_triggers.webhook.limits import DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class WebhookNotifier(BaseNotifier):
         super().__init__()
         if url is None and webhook_conn_id is None:
             raise ValueError("give url, webhook_conn_id or both: there is nowhere to send to")
-        check_literal(
+        check_arguments(
             url=url, headers=headers, request_timeout=request_timeout, success_statuses=success_statuses
         )
         self.url = url
