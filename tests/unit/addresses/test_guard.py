@@ -179,7 +179,7 @@ async def test_socket_is_judged_whatever_led_to_it(
     names: NameServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The first of the two judges is gone: the second must hold alone.
-    monkeypatch.setattr(GuardedResolver, "_judge", lambda self, host, answer: None)
+    monkeypatch.setattr(GuardedResolver, "_check", lambda self, host, answer: None)
     async with (
         ScriptedServer(OK, host="127.0.0.2") as listed,
         ScriptedServer(OK, host="127.0.0.1", port=listed.port) as private,
@@ -202,10 +202,10 @@ async def test_literal_is_judged_at_the_socket_too() -> None:
 def test_socket_guard_makes_sockets_for_public_addresses_only() -> None:
     guard = SocketGuard()
     guard((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", 80))).close()
-    assert guard.refused is None
+    assert guard.blocked is None
     with pytest.raises(PermissionError):
         guard((socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 80, 0, 0)))
-    assert guard.refused is not None
+    assert guard.blocked is not None
 
 
 async def test_system_lookup_is_the_default() -> None:

@@ -194,10 +194,10 @@ def test_networks_are_read_from_text_and_lists() -> None:
         ("10.0.0.1/8", "write 10.0.0.0/8"),
         ("intranet", "10.1.0.0/16"),
         ("10.0.0.0/33", "10.1.0.0/16"),
-        (["10.0.0.0/8", 7], "expected a network"),
-        (["10.0.0.0/8", None], "expected a network"),
-        ([["10.0.0.0/8"]], "expected networks"),
-        (None, "expected networks"),
+        (["10.0.0.0/8", 7], "must be a network"),
+        (["10.0.0.0/8", None], "must be a network"),
+        ([["10.0.0.0/8"]], "must be a list of networks"),
+        (None, "must be a list of networks"),
     ],
 )
 def test_what_is_no_network_is_named_with_a_way_out(value: str | list[str], hint: str) -> None:

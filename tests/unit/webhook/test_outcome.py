@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_registry_triggers.webhook.outcome import (
-    MAX_RETRY_AFTER,
     Outcome,
     check_success_statuses,
     classify_status,
     honors_retry_after,
-    next_wait,
 )
+from airflow_registry_triggers.webhook.retry_schedule import MAX_RETRY_AFTER, next_wait
 from tests.unit.webhook.cases import tsv_cases
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
