@@ -8,7 +8,7 @@ import warnings
 from typing import Any
 
 from airflow_registry_triggers.common.templating import is_literal
-from airflow_registry_triggers.hooks.webhook import allowed_networks
+from airflow_registry_triggers.hooks.webhook_target import allowed_networks
 from airflow_registry_triggers.webhook.body import REGISTRY, check_body
 from airflow_registry_triggers.webhook.headers import check_headers
 from airflow_registry_triggers.webhook.limits import DEFAULT_TIMEOUT, check_timeout

@@ -178,7 +178,7 @@ class DeliveryBatch:
         except BaseException as error:
             # The receiver may have got the webhook, so a record must exist.
             took = round((time.monotonic() - clock) * 1000)
-            result = self._cut(webhook_id, error, request_time=began, duration_ms=took)
+            result = _result_of(error) or self._cut(webhook_id, error, request_time=began, duration_ms=took)
             if not isinstance(error, Exception):  # SIGTERM or execution_timeout
                 self._take(webhook_id, result)
                 raise
@@ -262,3 +262,10 @@ class DeliveryBatch:
         if result.outcome is not Outcome.RETRY or self._stop_reason:
             return result.record
         return replace(result.record, reason=f"{result.record.reason}; {self._retry_note()}")
+
+
+def _result_of(error: BaseException) -> Result | None:
+    """Return the result of a cancelled attempt: a status that was read before decides all the same."""
+    from airflow_registry_triggers.webhook.delivery import DeliveryCancelled
+
+    return error.result if isinstance(error, DeliveryCancelled) else None

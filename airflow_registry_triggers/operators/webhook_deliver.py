@@ -22,10 +22,10 @@ from airflow_registry_triggers.delivery.retry_policy import WebhookRetryPolicy
 from airflow_registry_triggers.exceptions import InvalidArgument, MalformedNotifications
 from airflow_registry_triggers.hooks.webhook import (
     WebhookHook,
-    WebhookTarget,
     mask_header_secrets,
     mask_url_secrets,
 )
+from airflow_registry_triggers.hooks.webhook_target import WebhookTarget
 from airflow_registry_triggers.links.access_log import AccessLogLink
 from airflow_registry_triggers.matching.inputs import Inputs, read_inputs
 from airflow_registry_triggers.webhook.body import REGISTRY

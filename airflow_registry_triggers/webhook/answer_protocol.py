@@ -75,7 +75,10 @@ class _HeadFirst(asyncio.Protocol):
             return
         if self._head.is_complete:
             self._forward(data)
-            return
+        else:
+            self._read_head(data)
+
+    def _read_head(self, data: bytes) -> None:
         rest = self._head.feed(data)
         answer = self._head.answer()
         if self._head.is_broken or (self._head.is_complete and answer and not 200 <= answer.status <= 599):

@@ -169,7 +169,9 @@ def _masked_header(name: str, value: str, secret_names: Collection[str]) -> str:
     return masked if count else mask_url(value)
 
 
-def secret_header_values(headers: Mapping[str, str], secret_names: Collection[str] = ()) -> tuple[str, ...]:
+def secret_header_values(
+    headers: Mapping[str, object], secret_names: Collection[str] = ()
+) -> tuple[str, ...]:
     """
     Return the credentials in headers: values, also without a scheme such as ``Bearer``, and Basic passwords.
 
