@@ -119,18 +119,18 @@ class Exchange:
         self, session: aiohttp.ClientSession, target: str, content: bytes, headers: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
         proxy = self._proxy
+        login = {"Proxy-Authorization": proxy.authorization} if proxy and proxy.login else {}
         return await session.request(
             "POST",
             _url(self._endpoint, target),
             data=content,
-            headers=headers,
+            # Without TLS the request itself goes to the proxy; with TLS the receiver must not get the login.
+            headers=headers if self._ssl else {**headers, **login},
             allow_redirects=False,
             ssl=self._ssl or True,
             server_hostname=self._endpoint.host if self._ssl else None,
             proxy=proxy.url if proxy else None,
-            proxy_auth=aiohttp.BasicAuth(proxy.login, proxy.password, "utf-8")
-            if proxy and proxy.login
-            else None,
+            proxy_headers=login if proxy and self._ssl else None,
         )
 
 

@@ -38,12 +38,23 @@ class Proxy:
         return f"http://{host}:{self.port}"
 
     @property
+    def authorization(self) -> str:
+        """The value of ``Proxy-Authorization``."""
+        return f"Basic {base64.b64encode(f'{self.login}:{self.password}'.encode()).decode()}"
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """The texts that must not be recorded: the password, and the login in each form that is sent."""
         if not self.password:
             return ()
-        pair = f"{self.login}:{self.password}"
-        return (self.password, quote(self.password, ""), pair, base64.b64encode(pair.encode()).decode())
+        basic = self.authorization
+        return (
+            self.password,
+            quote(self.password, ""),
+            f"{self.login}:{self.password}",
+            basic.split()[1],
+            basic,
+        )
 
 
 def parse_proxy(text: str) -> Proxy | None:
@@ -66,7 +77,10 @@ def parse_proxy(text: str) -> Proxy | None:
         raise _invalid("its host or its port is missing")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise _invalid("text follows its port")
-    return Proxy(host, port, unquote(parts.username or ""), unquote(parts.password or ""))
+    login = unquote(parts.username or "")
+    if ":" in login:
+        raise _invalid("its login contains a colon, which RFC 7617 does not allow")
+    return Proxy(host, port, login, unquote(parts.password or ""))
 
 
 def _invalid(detail: str) -> ValueError:
