@@ -70,7 +70,7 @@ RESERVED = [
 
 @pytest.mark.parametrize("name", RESERVED)
 def test_reserved_headers(name: str) -> None:
-    with pytest.raises(ValueError, match="may not be set") as refused:
+    with pytest.raises(ValueError, match="is reserved") as refused:
         check_headers({"X-Team": "app", name: "SECRETSECRET"})
     assert name in str(refused.value)
     assert "SECRET" not in str(refused.value)
@@ -87,7 +87,7 @@ def test_value_that_cannot_be_sent(value: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "a:", "a\r\n", "\u00fc", "a\x00", "(", 7, None])
 def test_bad_name(name: Any) -> None:
-    with pytest.raises(ValueError, match="no valid name"):
+    with pytest.raises(ValueError, match="not a valid name"):
         check_headers({name: "x"})
 
 
@@ -99,12 +99,12 @@ def test_value_that_is_no_text(value: Any) -> None:
 
 @pytest.mark.parametrize("headers", ["X: y", [("X", "y")], None, 7])
 def test_what_is_no_mapping(headers: Any) -> None:
-    with pytest.raises(ValueError, match="expected names and values"):
+    with pytest.raises(ValueError, match="mapping of names and values"):
         check_headers(headers)
 
 
 def test_same_header_twice() -> None:
-    with pytest.raises(ValueError, match="given twice"):
+    with pytest.raises(ValueError, match="set twice"):
         check_headers({"X-Team": "a", "x-team": "b"})
 
 

@@ -339,6 +339,6 @@ def test_ca_file_that_cannot_be_used(content: bytes | None, tmp_path: Path) -> N
     file = tmp_path / "ca.pem"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(ValueError, match="PEM file of certificates is wanted") as refused:
+    with pytest.raises(ValueError, match="Set it to a PEM file of certificates") as refused:
         client_context(str(file))
     assert str(file) in str(refused.value)
