@@ -18,10 +18,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_registry_triggers.registry.watermark import TagState
 
-__all__ = ["DEFAULT_FLAP_LIMIT", "MIN_INTERVAL", "WINDOW", "FlapGuard"]
+__all__ = ["DEFAULT_FLAP_LIMIT", "FLAPS_KEY", "MIN_INTERVAL", "WINDOW", "FlapGuard"]
 
 DEFAULT_FLAP_LIMIT = 10
 """Pushes of one tag within an hour."""
+
+FLAPS_KEY = "flaps"
+"""Key of the stored form, beside the watermark's keys."""
 
 WINDOW = 3600.0
 """Seconds in which the pushes of a tag are counted."""

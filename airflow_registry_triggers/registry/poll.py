@@ -151,8 +151,13 @@ def _unknown_warnings(repository: str, result: ScanResult, memory: PollMemory) -
         return
     tag, reason = next(iter(result.unknown.items()))
     count = len(unknown)
-    tags, first = (f"tag {tag}", "") if count == 1 else (f"{count} tags", f"The first, {tag}: ")
-    yield f"{repository}: {tags} could not be read. Their state does not change. {first}{reason}"
+    if count == 1:
+        yield f"{repository}: tag {tag} could not be read, and its state does not change. {reason}"
+    else:
+        yield (
+            f"{repository}: {count} tags could not be read, and their state does not change. The first, "
+            f"{tag}: {reason}"
+        )
 
 
 def _flap_warnings(repository: str, memory: PollMemory, flap_limit: int) -> Iterator[str]:

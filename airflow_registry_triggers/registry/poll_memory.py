@@ -44,6 +44,8 @@ class PollMemory:
         :param confirm_polls: number of polls
         """
         if confirm_polls <= 1:
+            # Counts of an earlier setting must not be continued later.
+            self.confirmations = Confirmations()
             return list(pushes)
         found = {push.state.tag: push for push in pushes}
         self.confirmations.record({tag: push.state.digest or "" for tag, push in found.items()}, unknown)
