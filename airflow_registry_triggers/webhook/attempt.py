@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ from airflow_registry_triggers.webhook.outcome import (
     classify_status,
     honors_retry_after,
 )
-from airflow_registry_triggers.webhook.redaction.capture import recorded_body, recorded_headers
+from airflow_registry_triggers.webhook.redaction.capture import MAX_RECORDED, recorded_body, recorded_headers
 from airflow_registry_triggers.webhook.redaction.fields import (
     Masker,
     escape_text,
@@ -68,8 +69,8 @@ class Attempt:
     :param reason: one sentence
     :param request_time: start, ISO 8601 in UTC
     :param duration_ms: from the lookup to the last byte that was read
-    :param request_headers: headers as sent, masked, at most 4 KiB in all
-    :param response_headers: headers as received, masked and escaped, at most 4 KiB in all
+    :param request_headers: headers as sent, masked
+    :param response_headers: headers as received, masked and escaped; 4 KiB with the request headers
     :param response_body: at most 4 KiB, masked and escaped, with a marker where it is cut
     :param retry_after: Retry-After in seconds, None without one
     """
@@ -197,7 +198,9 @@ class _Record:
         proxy: Proxy | None,
     ) -> None:
         self._masker = masker
-        self._headers = headers
+        self._request_headers = recorded_headers(
+            headers.items(), masker, secret_headers, limit=MAX_RECORDED // 2
+        )
         self._secret_headers = secret_headers
         self._successes = successes
         self._proxy = proxy
@@ -218,7 +221,7 @@ class _Record:
         return self._attempt(
             fault,
             ambiguous=not is_status,
-            response_headers=recorded_headers(answer.headers, self._masker, self._secret_headers),
+            response_headers=self._response_headers(answer),
             response_body=recorded_body(answer, self._masker),
             retry_after=_retry_after(answer) if is_status else None,
         )
@@ -232,6 +235,10 @@ class _Record:
         reason = f"the task was stopped {where}; the next try sends the webhook again with the same id"
         return self.failed(Fault("timeout", Outcome.RETRY, reason), ambiguous=exchange.was_sent)
 
+    def _response_headers(self, answer: Answer) -> Mapping[str, str]:
+        limit = MAX_RECORDED - len(json.dumps(self._request_headers))
+        return recorded_headers(answer.headers, self._masker, self._secret_headers, limit=limit)
+
     def _attempt(self, fault: Fault, **values: Any) -> Attempt:
         took = time.monotonic() - self._began
         return Attempt(
@@ -240,7 +247,7 @@ class _Record:
             reason=escape_text(self._masker.mask(fault.reason)),
             request_time=self._time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             duration_ms=round(took * 1000),
-            request_headers=recorded_headers(self._headers.items(), self._masker, self._secret_headers),
+            request_headers=self._request_headers,
             **values,
         )
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_RECORDED", "recorded_body", "recorded_headers", "recorded_request_body"]
 
 MAX_RECORDED = 4096
-"""Characters (ASCII, so bytes too) that are recorded of a body, and of all headers as JSON."""
+"""Characters (ASCII, so bytes too) that are recorded of a body, and of all headers of an attempt as JSON."""
 
 MAX_HEADERS = 100
 MAX_HEADER = 1024
@@ -36,14 +36,19 @@ _CHARSETS = frozenset({"ascii", "cp1252", "iso8859-1", "utf-8"})
 
 
 def recorded_headers(
-    headers: Iterable[tuple[str, str]], masker: Masker, secret_names: Collection[str] = ()
+    headers: Iterable[tuple[str, str]],
+    masker: Masker,
+    secret_names: Collection[str] = (),
+    *,
+    limit: int = MAX_RECORDED,
 ) -> dict[str, str]:
     """
-    Return headers as they are recorded, at most 4 KiB in all; equal names are joined with commas.
+    Return headers as they are recorded; equal names are joined with commas.
 
     :param headers: names and values
     :param masker: masks the secrets
     :param secret_names: names of further headers whose values are secret, in lower case
+    :param limit: characters of JSON
     """
     joined: dict[str, str] = {}
     given = list(headers)
@@ -52,12 +57,15 @@ def recorded_headers(
     masked = mask_headers(joined, secret_names)
     if _needs_care(masked, masker):
         masked = {_line(name, masker): _line(value, masker) for name, value in masked.items()}
-    return _within_limit(masked, max(0, len(given) - MAX_HEADERS))
+    return _within_limit(masked, max(0, len(given) - MAX_HEADERS), limit)
 
 
-def _within_limit(headers: dict[str, str], left_out: int) -> dict[str, str]:
+def _within_limit(headers: dict[str, str], left_out: int, limit: int) -> dict[str, str]:
     """Return the first headers that fit, and the number of the others."""
-    room = MAX_RECORDED - 64  # for the entry that counts
+    room = limit - 64  # for the entry that counts
+    # JSON makes of a printable ASCII character at most two.
+    if not left_out and sum(2 * (len(name) + len(value)) + 8 for name, value in headers.items()) < room:
+        return headers
     kept: dict[str, str] = {}
     for name, value in headers.items():
         room -= len(json.dumps(name)) + len(json.dumps(value)) + len(": , ")

@@ -83,6 +83,8 @@ class Masker:
         :param text: the text
         """
         folded, hexadecimal, _ = self._compiled
+        if not folded:
+            return False
         for reading in _readings(text):
             for form in folded:  # a loop, because each attempt calls this many times
                 if form in reading:

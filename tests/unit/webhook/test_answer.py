@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +90,15 @@ async def test_send_headers_that_never_end_keep_the_status_at_the_time_limit() -
 )
 async def test_send_answer_that_is_not_http_is_a_protocol_error(answer: bytes) -> None:
     assert verdict(await told(answer)) == ("protocol_error", "retry", True)
+
+
+async def test_send_headers_of_an_attempt_are_recorded_up_to_4_kib() -> None:
+    headers = {f"X-{number}": "a" * 400 for number in range(20)}
+    attempt = await told(OK + b"Y: " + b"b" * 900 + b"\r\n" + b"Z: c\r\n" * 900 + b"\r\n", headers=headers)
+    recorded = json.dumps(attempt.request_headers) + json.dumps(attempt.response_headers)
+    assert 2000 < len(recorded) <= 4096
+    assert attempt.request_headers["[cut]"].endswith(" more headers")
+    assert attempt.response_headers["Y"] == "b" * 900
 
 
 async def test_send_answer_in_single_bytes_is_read_whole() -> None:
