@@ -35,7 +35,7 @@ WEBHOOK_PROXY = "webhook_proxy"
 
 def allowed_networks() -> tuple[str, ...]:
     """
-    Return ``[registry_triggers] allowed_networks``: the networks that webhooks may reach besides public ones.
+    Return ``[registry_triggers] allowed_networks``: networks that are allowed although they are not public.
 
     :raises ValueError: an entry is not a network
     """
@@ -70,7 +70,7 @@ class WebhookTarget:
     """
     A receiver and its secrets. Every field except the id and ``ca_file`` may contain secrets.
 
-    :param url: URL without the secret part of its query; empty if the Connection has no host
+    :param url: URL without the secret part of its query; empty for a Connection without a host
     :param headers: headers of the Connection
     :param secret_query: appended to the query of the request
     :param signing_secrets: at most two, current first
@@ -90,11 +90,11 @@ class WebhookTarget:
         Return the URL of a delivery.
 
         :param url: URL of the task, None to use the Connection's
-        :raises ValueError: there is no URL, or the two URLs name different receivers
+        :raises ValueError: neither has a URL, or the two URLs name different receivers
         """
         if not url:
             if not self.url:
-                raise ValueError(f"there is no URL: set the task's url or the host of {self._name}")
+                raise ValueError(f"the URL is missing: set the task's url or the host of {self._name}")
             return self.url
         # The headers and secrets of one receiver must not reach another one.
         if self.url and not self._is_same_receiver(url):

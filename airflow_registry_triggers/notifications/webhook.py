@@ -44,7 +44,7 @@ class WebhookNotifier(BaseNotifier):
     :param payload: JSON value to send, default the ids and the state of the task and its run (templated)
     :param headers: headers of the request; they replace those of the Connection (templated)
     :param request_timeout: seconds for the attempt in all, 1 to 60
-    :param success_statuses: statuses that count as delivered besides 2xx
+    :param success_statuses: statuses that count as delivered in addition to 2xx
     :raises ValueError: a literal argument is invalid
     """
 

@@ -91,7 +91,7 @@ class AnswerHead:
 
         A status of 200 to 599 decides as soon as its line was read. Any other one takes a complete head.
 
-        :param cut: reason why there is no body
+        :param cut: reason why the body is missing
         """
         if self._status is None or self.is_broken:
             return None

@@ -121,7 +121,7 @@ async def send(
     :param content: the body
     :param headers: from :func:`request_headers`
     :param timeout: seconds from the lookup to the last byte that is read, 1 to 60
-    :param success_statuses: statuses that count as delivered besides 2xx
+    :param success_statuses: statuses that count as delivered in addition to 2xx
     :param allowed_networks: networks that are allowed although they are not public
     :param ca_file: PEM file of certificates to trust instead of the system's
     :param secret_query: appended to the query of the request

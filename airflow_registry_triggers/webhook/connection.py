@@ -163,7 +163,7 @@ def _url(endpoint: Endpoint, target: str) -> URL:
     )
 
 
-# aiohttp's callbacks have no argument for the exchange; the tasks that aiohttp starts inherit this variable.
+# aiohttp's callbacks do not take the exchange as an argument; the tasks that aiohttp starts inherit it.
 _current: ContextVar[Exchange] = ContextVar("exchange")
 
 

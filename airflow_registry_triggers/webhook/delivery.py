@@ -76,7 +76,7 @@ class Delivery:
     :param body_format: see :func:`airflow_registry_triggers.webhook.body.build_body`
     :param body_template: see :func:`airflow_registry_triggers.webhook.body.build_body`
     :param request_timeout: seconds for one attempt in all
-    :param success_statuses: statuses that count as delivered besides 2xx
+    :param success_statuses: statuses that count as delivered in addition to 2xx
     :param signing_secrets: at most two, current first
     :param secret_query: appended to the query of the request
     :param secret_headers: names of headers whose values are secret, in lower case
@@ -151,7 +151,7 @@ class Delivery:
         try:
             body = build_body(notification, self.body_format, self.body_template, webhook_id=webhook_id)
         except ValueError as error:
-            reason = f"nothing was sent, because there is no body: {error}"
+            reason = f"nothing was sent, because the body cannot be made: {error}"
             return Result(replace(record, reason=reason), Outcome.FINAL)
         return await self.send_body(body, webhook_id, record)
 
@@ -202,7 +202,7 @@ class Delivery:
         reason = attempt.reason
         if is_final:
             reason = (
-                f"{reason}; Retry-After of {attempt.retry_after:.0f} s exceeds 24 h, so there is no retry"
+                f"{reason}; Retry-After of {attempt.retry_after:.0f} s exceeds 24 h, so the delivery is final"
             )
         filled = replace(
             record,

@@ -28,7 +28,7 @@ def classify_status(status: int, success_statuses: Iterable[int] = ()) -> Outcom
     Return the outcome of an HTTP status.
 
     :param status: 200 to 599; an interim status (1xx) is not an answer
-    :param success_statuses: statuses that count as delivered besides 2xx
+    :param success_statuses: statuses that count as delivered in addition to 2xx
     :raises ValueError: the status is outside 200 to 599
     """
     if not _is_status(status):

@@ -32,7 +32,7 @@ class Wait:
 
     :param seconds: seconds; the receiver's Retry-After if the delivery is final
     :param reason: source of the number
-    :param is_final: True if there is no next attempt
+    :param is_final: True if the delivery is not retried
     """
 
     seconds: float

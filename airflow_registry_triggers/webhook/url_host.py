@@ -59,7 +59,7 @@ def parse_host(text: str) -> tuple[str, bool]:
 
     :param text: the host, not empty
     :return: the host in lower case, as A-labels and without the dot
-    :raises HostError: the host is neither a name of letters, digits and hyphens nor a dotted quad
+    :raises HostError: the host is not a name of letters, digits and hyphens, and not a dotted quad
     """
     if "%" in text:
         raise _percent_error(text)

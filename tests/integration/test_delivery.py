@@ -248,7 +248,7 @@ def test_notifier_with_a_templated_payload_sends_it(chain):
     assert chain.bodies() == [{"text": f"works of {dag.dag_id}"}]
     with pytest.raises(ValueError, match="443"):
         WebhookNotifier(url="https://hooks.example.com:8443/")
-    with pytest.raises(ValueError, match="nowhere"):
+    with pytest.raises(ValueError, match="webhook_conn_id"):
         WebhookNotifier()
 
 
