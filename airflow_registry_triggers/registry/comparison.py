@@ -31,7 +31,7 @@ class Comparison:
         self.scope = scope
         self._stored = watermark
         self._before = _prepared(watermark, scope)
-        self._baseline: list[TagState] = []
+        self._baseline: list[tuple[str, int, str | None]] = []
         stored_scope = watermark.scope
         self._is_other_registry = stored_scope is not None and stored_scope.is_other_registry(scope)
         is_silent = watermark.epoch is None and first_run == "baseline"
@@ -98,7 +98,7 @@ class Comparison:
         return [f"{repository}: {lost} cannot be read. {_CONSEQUENCE}"]
 
     def _add_baseline(self, tag: str, state: TagState | None, digest: str | None) -> None:
-        self._baseline.append(TagState(tag, state.generation if state else 0, digest))
+        self._baseline.append((tag, state.generation if state else 0, digest))
 
     def _is_baseline(self, tag: str, state: TagState | None) -> bool:
         if self._is_all_baseline or (state is not None and state.digest is None):
