@@ -37,6 +37,15 @@ MAX_JITTER = 0.5
 MAX_EVENTS_IN_ROUND = 50
 """Asset events that are emitted before any is acknowledged: Airflow ends a watcher whose queue is full."""
 
+COLLECTION_INTERVAL = 1.0
+"""Seconds between two collections of events in the triggerer (Airflow 3.3), without the work between them."""
+
+COLLECTION_LEAD = 0.25
+"""Seconds from the beginning of a poll to the collection; a poll and its two state calls take about 0.06."""
+
+COLLECTION_KNOWN_FOR = 60.0
+"""Seconds until the time of the collections must be observed again, because the interval is not exact."""
+
 
 class RegistryProducer(SharedStreamProducer):
     """
@@ -54,6 +63,7 @@ class RegistryProducer(SharedStreamProducer):
         self._target: RegistryTarget | None = None
         self._backoff = FailureBackoff(f"watcher of {self._repository}, Connection {self._conn_id!r}")
         self._is_first = True
+        self._collected_at: float | None = None
         self._unacknowledged = 0
         self._all_acknowledged = asyncio.Event()
 
@@ -78,7 +88,7 @@ class RegistryProducer(SharedStreamProducer):
                 await self._all_acknowledged.wait()
             if self._backoff.failures == failures:
                 self._backoff.record_success()
-            await self._wait(max(0.0, pause - (time.monotonic() - began)))
+            await self._wait(self._seconds_until(began + pause) if pause else 0.0)
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
         """
@@ -88,6 +98,7 @@ class RegistryProducer(SharedStreamProducer):
         :raises RuntimeError: some are not in the metadata database; Airflow starts the stream again, which
             emits them again from the outbox
         """
+        self._collected_at = time.monotonic()
         if not all(item.outcome.is_clean for item in batch):
             raise RuntimeError(
                 f"{self._repository}: Airflow did not store every asset event; the watcher emits them again"
@@ -123,7 +134,6 @@ class RegistryProducer(SharedStreamProducer):
             # spreads the polls after them over the interval.
             self._is_first = False
             return batches, self._interval * random.uniform(0.1, 1.0)
-        # Airflow collects events once a second; a poll in step with that would always wait as long for it.
         jitter = min(MAX_JITTER, 0.1 * self._interval)
         return batches, self._interval + random.uniform(-jitter, jitter)
 
@@ -173,6 +183,26 @@ class RegistryProducer(SharedStreamProducer):
     @property
     def _interval(self) -> float:
         return self._target.settings.poll_interval if self._target else FIRST_BACK_OFF
+
+    def _seconds_until(self, next_poll: float) -> float:
+        """
+        Return the seconds to sleep, so that the poll ends shortly before Airflow collects events.
+
+        The triggerer collects events and reports those that it stored once a second, in one step. Without
+        the shift, the poll after an acknowledgement would begin just after a collection, and so would all
+        polls after it: each of their events would wait for almost a second.
+
+        :param next_poll: time of the next poll without the shift (``time.monotonic()``)
+        """
+        now = time.monotonic()
+        next_poll = max(now, next_poll)
+        is_known = self._collected_at is not None and now - self._collected_at < COLLECTION_KNOWN_FOR
+        if self._collected_at is not None and is_known and self._interval >= COLLECTION_INTERVAL:
+            shift = (self._collected_at - COLLECTION_LEAD - next_poll) % COLLECTION_INTERVAL
+            if shift > COLLECTION_INTERVAL / 2 and next_poll + shift - COLLECTION_INTERVAL >= now:
+                shift -= COLLECTION_INTERVAL
+            next_poll += shift
+        return next_poll - now
 
     async def _wait(self, seconds: float) -> None:
         """Sleep; after a failure only until the Connection has changed."""

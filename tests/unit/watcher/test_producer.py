@@ -554,3 +554,25 @@ async def test_advance_clean_outcome_of_every_batch_lets_the_next_poll_begin(reg
         batch = await taken(queue)
         await producer.advance([AdvanceItem(batch, CLEAN)])
         await polls(registry)
+
+
+@pytest.mark.parametrize(
+    ("collected_ago", "due_in", "sleeps"),
+    [
+        (None, 0.4, 0.4),  # no event was acknowledged yet
+        (61.0, 0.4, 0.4),  # too long ago
+        (0.0, 1.0, 0.75),
+        (0.0, -1.0, 0.75),  # overdue after an acknowledgement
+        (0.3, 0.1, 0.45),
+        (0.5, 1.2, 1.25),
+        (3.0, 60.0, 59.75),
+        (0.9, 0.0, 0.85),
+    ],
+)
+def test_seconds_until_poll_ends_before_the_next_collection(monkeypatch, collected_ago, due_in, sleeps):
+    monkeypatch.setattr(producer_module.time, "monotonic", lambda: 1000.0)
+    monkeypatch.setattr(producer_module.RegistryProducer, "_interval", 1.0)
+    producer = producer_module.RegistryProducer(KEY)
+    if collected_ago is not None:
+        producer._collected_at = 1000.0 - collected_ago
+    assert producer._seconds_until(1000.0 + due_in) == pytest.approx(sleeps)
