@@ -148,6 +148,9 @@ async def test_send_login_for_tinyproxy_is_used_and_recorded_nowhere(tmp_path: P
             right = await through(Proxy(found.host, found.port, "user", "planted"), server.url)
             wrong = await through(Proxy(found.host, found.port, "user", "wrongpass"), server.url)
         async with receiver(tmp_path) as (secure, ca_file):
+            tunnel_right = await through(
+                Proxy(found.host, found.port, "user", "planted"), f"https://{secure.host}/", ca_file=ca_file
+            )
             tunnel = await through(
                 Proxy(found.host, found.port, "user", "wrongpass"), f"https://{secure.host}/", ca_file=ca_file
             )
@@ -156,8 +159,11 @@ async def test_send_login_for_tinyproxy_is_used_and_recorded_nowhere(tmp_path: P
     assert b"planted" not in server.requests[0]
     assert verdict(wrong) == ("407", "final", False) or wrong.status_code == "401"
     assert wrong.outcome.value == "final"
+    assert verdict(tunnel_right) == ("200", "delivered", False)
+    assert len(secure.requests) == 1
+    assert b"planted" not in secure.requests[0]
     assert verdict(tunnel)[1:] == ("final", False)
-    for attempt in (right, wrong, tunnel):
+    for attempt in (right, wrong, tunnel_right, tunnel):
         assert "planted" not in repr(attempt)
         assert "wrongpass" not in repr(attempt)
     assert found.url in tunnel.reason
