@@ -5,8 +5,8 @@ The longest time for which a poll of a large repository blocks the event loop.
 
     python -m benchmarks.poll_blocking [--tags 200000]
 
-The registry runs in a process of its own and lists all tags with their digests on pages of 1,000 tags, or on a
-single page (``--page 0``). The same event loop sleeps for a millisecond again and again, and its lateness is
+The registry runs in a process of its own and lists all tags with their digests on pages of 1,000 tags, or on
+a single page (``--page 0``). The same event loop sleeps for a millisecond in a loop, and its lateness is
 measured: at the first poll (a baseline), at an unchanged poll, and at a poll in which every tag was pushed.
 Loading and storing the watermark are included. Prints Markdown.
 """

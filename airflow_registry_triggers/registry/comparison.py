@@ -64,15 +64,15 @@ class Comparison:
         :param result: the registry's answers
         """
         pushes: list[Push] = []
-        for tag, known in result.digests.items():
+        for tag, (digest, pushed_at) in result.digests.items():
             state = self._before.state_of(tag)
             if self._is_baseline(tag, state):
-                self._add_baseline(tag, state, known.digest)
+                self._add_baseline(tag, state, digest)
             elif state is None:
-                pushes.append(Push(TagState(tag, 1, known.digest), None, known.pushed_at))
-            elif self.scope.updates and state.digest != known.digest:
-                after = TagState(tag, state.generation + 1, known.digest)
-                pushes.append(Push(after, state.digest, known.pushed_at))
+                pushes.append(Push(TagState(tag, 1, digest), None, pushed_at))
+            elif self.scope.updates and state.digest != digest:
+                after = TagState(tag, state.generation + 1, digest)
+                pushes.append(Push(after, state.digest, pushed_at))
         for tag in (*result.unknown, *result.not_asked):
             # The tag belongs to the baseline, its digest is not known: the first known digest is not a push.
             state = self._before.state_of(tag)

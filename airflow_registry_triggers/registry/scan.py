@@ -83,7 +83,7 @@ async def scan(
     reader.raise_if_all_failed(named is not None)
     if named is not None and is_first and not any(reader.found.values()):
         await client.list(repository)
-    result.digests |= {tag: KnownDigest(digest) for tag, digest in reader.found.items() if digest is not None}
+    result.digests |= {tag: (digest, None) for tag, digest in reader.found.items() if digest is not None}
     result.unknown = {tag: str(error) for tag, error in reader.failed.items()}
     return result
 

@@ -27,8 +27,8 @@ Entry = tuple[int, str | None]
 """
 Generation and last acknowledged digest of one tag; the digest is None if it is not known.
 
-A plain tuple: Python's garbage collector stops to track it. With 200,000 tracked objects, each full collection
-stops the triggerer's event loop for a third of a second.
+A plain tuple, because Python's garbage collector does not track it. With 200,000 tracked objects, each full
+collection stops the triggerer's event loop for a fifth of a second.
 """
 
 Shard = Mapping[bytes, Entry]
