@@ -20,6 +20,7 @@ from airflow_registry_triggers.oci_names import (
 __all__ = ["RepositoryReference", "base_of", "normalized_host", "registry_name"]
 
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?)")
+_MAX_HOST = 253
 _PORT = re.compile(r"[0-9]{1,5}")
 
 
@@ -76,12 +77,12 @@ def normalized_host(host: str) -> str | None:
     :param host: a host name or an IP address, without a port
     :return: None if the host is not valid
     """
-    bare = host.strip("[]").removesuffix(".")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host.removesuffix(".")
     try:
         encoded = URL.build(scheme="http", host=bare).host_subcomponent if bare else None
     except ValueError:
         return None
-    if encoded is None or ".." in encoded or not _HOST.fullmatch(encoded):
+    if encoded is None or len(encoded) > _MAX_HOST or ".." in encoded or not _HOST.fullmatch(encoded):
         return None
     return encoded.lower()
 
