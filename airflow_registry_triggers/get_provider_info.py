@@ -24,8 +24,8 @@ _REGISTRY_FIELDS = {
         "URL of an HTTP proxy, such as http://proxy:3128. Default: HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
         format="password",
     ),
-    "timezone": _field("Time zone", "Of pushed_at, such as Europe/Berlin. Default UTC."),
-    "region": _field("Region", "Repository fact: goes into each notification as it is."),
+    "timezone": _field("Time zone", "Time zone of pushed_at, such as Europe/Berlin. Default UTC."),
+    "region": _field("Region", "Repository fact, copied into each notification."),
     "date_created": _field("Created", "Repository fact: YYYY-MM-DD HH:MM:SS."),
     "repo_type": _field("Repository type", "Repository fact: PUBLIC or PRIVATE."),
     "repo_authentication_type": _field("Authentication type", "Repository fact. Default NO_CERTIFIED."),
@@ -33,10 +33,12 @@ _REGISTRY_FIELDS = {
     "poll_interval": _field("Poll interval", "Seconds between two polls of a watcher. Default 60.", "number"),
     "first_run": _field(
         "First run of a watcher",
-        "baseline remembers what is there, notify announces it.",
+        "baseline records the current tags; notify sends a notification for each.",
         enum=["baseline", "notify"],
     ),
-    "updates": _field("Updates", "Whether a tag that moves is a push. Default true.", "boolean"),
+    "updates": _field(
+        "Updates", "Whether a known tag with another digest is a push. Default true.", "boolean"
+    ),
     "referrers": _field("Referrers", "Watch tags of signatures and attestations too.", "boolean"),
     "confirm_polls": _field(
         "Confirm polls",
@@ -49,7 +51,9 @@ _REGISTRY_FIELDS = {
         "minutes. Default 10; 0 for no limit.",
         "integer",
     ),
-    "storm_limit": _field("Storm limit", "Notifications one poll may give. Default 500.", "integer"),
+    "storm_limit": _field(
+        "Storm limit", "Maximum number of notifications of one poll. Default 500.", "integer"
+    ),
     "max_in_flight": _field(
         "Requests in flight", "Default 10 for a registry on a private address, else 2.", "integer"
     ),

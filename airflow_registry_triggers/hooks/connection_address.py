@@ -23,7 +23,7 @@ class ConnectionAddress:
     The address of a Connection, normalized so that addresses can be compared.
 
     :param scheme: lower case
-    :param host: lower case, IDNA form, no trailing dot, IPv6 in brackets; empty if the Connection has no host
+    :param host: lower case, IDNA form, no trailing dot, IPv6 in brackets; empty without a host
     :param port: None for the default port of the scheme
     :param path: path of the host field, as written
     :param query: query of the host field, as written, without the question mark; it may be secret
@@ -54,7 +54,7 @@ def parse_address(connection: Connection, default_scheme: str) -> ConnectionAddr
     from the Port field.
 
     :param connection: a Connection of any type
-    :param default_scheme: scheme if the host field has none
+    :param default_scheme: scheme of a host field without one
     :raises ValueError: the address is not valid; the error quotes no login and no query
     """
     text = (connection.host or "").strip()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""The ``oci://`` URI and the name of the asset that stands for a repository and a rule."""
+"""The ``oci://`` URI and the name of the asset for a repository and a rule."""
 
 from __future__ import annotations
 

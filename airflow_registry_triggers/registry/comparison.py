@@ -40,7 +40,7 @@ class Comparison:
 
     @property
     def is_first(self) -> bool:
-        """Whether there is no watermark yet."""
+        """Whether this is the first poll, without a stored watermark."""
         return self._stored.epoch is None
 
     @property

@@ -71,7 +71,7 @@ class FlapGuard:
         if limit <= 0:
             return True
         recent = self._recent.pop(state.tag, None) or _RecentPushes()
-        self._recent[state.tag] = recent  # the tags that changed last stand at the end
+        self._recent[state.tag] = recent  # moves the tag to the end: the order is that of the last change
         # A clock that was set back leaves times in the future; they would hold the tag for too long.
         recent.times = [time for time in recent.times if now - WINDOW < time <= now]
         if recent.is_flapping and not now - WINDOW < recent.changed_at <= now:

@@ -51,7 +51,7 @@ class NotificationBuilder:
     :param timezone: time zone of ``pushed_at``
     :param facts: values for the keys of :data:`DEFAULT_FACTS`
     :param now: time of detection, with its time zone
-    :raises ValueError: the time zone or a fact is not known, or the time has no time zone
+    :raises ValueError: the time zone or a fact is not known, or the time lacks a time zone
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class NotificationBuilder:
                 f"{', '.join(DEFAULT_FACTS)}"
             )
         if now.tzinfo is None:
-            raise ValueError(f"now={now!r} has no time zone. Use datetime.now(timezone.utc)")
+            raise ValueError(f"now={now!r} lacks a time zone. Use datetime.now(timezone.utc)")
         self._registry = registry
         self._repository = repository
         self._zone = _zone(timezone)

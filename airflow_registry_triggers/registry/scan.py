@@ -72,7 +72,7 @@ async def scan(
     :param repository: full name of the repository
     :param scope: the watched tags
     :param needs_digest: returns True for a watched tag whose digest is needed
-    :param is_first: whether there is no watermark yet
+    :param is_first: whether this is the first poll, without a stored watermark
     :raises RegistryError: the listing failed, or no digest could be read
     """
     named = scope.rule.tags

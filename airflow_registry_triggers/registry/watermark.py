@@ -91,7 +91,7 @@ class Watermark:
         Return the watermark after notifications were acknowledged. Forward only, so it may be repeated.
 
         :param states: states from the notifications; one without a higher generation is ignored
-        :param epoch: epoch of the notifications; those of another epoch are ignored
+        :param epoch: epoch of the notifications; other epochs are ignored
         """
         if epoch != self.epoch:
             return self
@@ -137,7 +137,7 @@ class Watermark:
             return cls(lost=data is not None)
         head = data.get(HEAD_KEY)
         if head is None:
-            # A process killed before its first head leaves shards; those of first_run="notify" are empty.
+            # A process killed before its first head leaves shards; first_run="notify" leaves empty ones.
             return cls(lost=any(not _is_empty_shard(value) for value in data.values()))
         try:
             epoch, salt, scope = _read_head(head)
@@ -148,7 +148,7 @@ class Watermark:
     @staticmethod
     def keys(head: object) -> tuple[str, ...]:
         """
-        Return the keys to read besides the head's; none for a value that is not a head.
+        Return the keys to read in addition to the head's; an empty tuple for a value that is not a head.
 
         :param head: the value of the head
         """

@@ -56,7 +56,7 @@ class SensorState:
         self._settings = settings
 
     def result(self) -> list[dict[str, Any]] | None:
-        """Return the stored result, None if there is none yet."""
+        """Return the stored result, None before the first one."""
         found: list[dict[str, Any]] | None = load_chunked(self._task_store, RESULT_KEY)
         return found
 
