@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_registry_triggers.common.mapping import is_mapped
+from airflow_registry_triggers.common.state_index import mark_used
 from airflow_registry_triggers.common.state_store import STATE_ASSET, state_prefix
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ class Deduplicator:
         self._new: set[str] = set()
         self._shards: dict[str, DedupShard] = {}
         self._changed: set[str] = set()
+        self._has_new_shard = False
 
     def duplicate_reason(self, notification: Notification) -> str | None:
         """
@@ -183,10 +185,15 @@ class Deduplicator:
         """Store the claims."""
         for name in sorted(self._changed):
             self._store.set(self._prefix + name, self._shards[name].to_dict())
+        # One save in ten registers the use: it costs a call to the store, and 400 days have many saves.
+        if self._changed and (self._has_new_shard or self._me.at % 10 == 0):
+            mark_used(self._store, self._prefix, SHARDS)
 
     def _shard(self, name: str) -> DedupShard:
         if name not in self._shards:
-            self._shards[name] = DedupShard(self._store.get(self._prefix + name))
+            stored = self._store.get(self._prefix + name)
+            self._has_new_shard |= stored is None
+            self._shards[name] = DedupShard(stored)
         return self._shards[name]
 
 

@@ -205,3 +205,12 @@ def test_null_deduplicator_never_finds_a_duplicate():
     memory.claim(push())
     memory.save()
     assert memory.duplicate_reason(push()) is None
+
+
+def test_deduplicator_first_save_registers_its_state_for_removal():
+    stores = Stores()
+    memory = memory_of(stores)
+    memory.claim(push())
+    memory.save()
+    keys = [key for key in next(iter(stores.values())).values if key.startswith("index/")]
+    assert len(keys) == 1
