@@ -43,13 +43,12 @@ def repository_asset(
 
     from airflow_registry_triggers.triggers.registry_push import RegistryPushTrigger
 
-    listed = sorted(tags) if tags is not None and not isinstance(tags, str) else tags
-    uri = asset_uri(repository, registry_conn_id, listed, tag_regex)
-    name = asset_name(repository, registry_conn_id, listed, tag_regex)
+    uri = asset_uri(repository, registry_conn_id, tags, tag_regex)
+    name = asset_name(repository, registry_conn_id, tags, tag_regex)
     trigger = RegistryPushTrigger(
         repository=str(RepositoryReference.parse(repository)),
         registry_conn_id=registry_conn_id,
-        tags=listed,
+        tags=None if tags is None else sorted(tags),
         tag_regex=tag_regex,
     )
     return Asset(name=name, uri=uri, group=GROUP, watchers=[AssetWatcher(name=name, trigger=trigger)])

@@ -8,7 +8,7 @@ import asyncio
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.tag_rule import TagRule
 
 __all__ = ["RegistryHook", "RegistryTarget", "WatchSettings", "target_of"]
+
+Answer = TypeVar("Answer")
 
 FACTS = ("date_created", "region", "repo_authentication_type", "repo_origin_type", "repo_type")
 """Keys of the Connection's extra that are copied into each notification's ``repository``."""
@@ -334,7 +336,9 @@ async def _get_digest(target: RegistryTarget, tag: str) -> str | None:
     return await _named_errors(target, lambda client: client.digest(target.repository, tag))
 
 
-async def _named_errors(target: RegistryTarget, request: Callable[[RegistryClient], Awaitable[Any]]) -> Any:
+async def _named_errors(
+    target: RegistryTarget, request: Callable[[RegistryClient], Awaitable[Answer]]
+) -> Answer:
     """Send a request; an error names the Connection, and is one that ends the task if a retry cannot help."""
     from airflow_registry_triggers.exceptions import RegistryFault
     from airflow_registry_triggers.registry.errors import RegistryError

@@ -137,10 +137,12 @@ class FlapGuard:
 
 
 def _recent_pushes(value: object) -> _RecentPushes | None:
+    if not isinstance(value, list) or len(value) < 3:
+        return None
+    generation, is_flapping, *times = value
     try:
-        generation, is_flapping, *times = value  # type: ignore[misc]
         numbers = [float(time) for time in times]
-        if not numbers or not all(map(math.isfinite, numbers)):
+        if not all(map(math.isfinite, numbers)):
             return None
         return _RecentPushes(int(generation), numbers, numbers[-1], is_flapping is True)
     except (TypeError, ValueError, OverflowError):

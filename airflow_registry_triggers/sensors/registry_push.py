@@ -159,8 +159,8 @@ class RegistryPushSensor(SharedStateMixin, BaseSensorOperator):
             yield
         except AirflowSkipException as skip:
             error = skip.__cause__
-            is_timeout = error is None or isinstance(error, AirflowSensorTimeout | AirflowTaskTimeout)
-            if is_timeout or self.never_fail:
+            is_timeout = isinstance(error, AirflowSensorTimeout | AirflowTaskTimeout)
+            if error is None or is_timeout or self.never_fail:
                 raise
             raise error from None
 
