@@ -52,7 +52,7 @@ docs: setup  ## the documentation site in .cache/docs/html, with warnings as err
 	@$(STAGE) docs $(BIN)/python -m sphinx -E -W --keep-going -q -b html -d .cache/docs/doctrees docs .cache/docs/html
 
 unit:  ## tests that start no Airflow: properties, and real registries among them
-	@$(STAGE) setup .ci/setup zuul-registry squid
+	@$(STAGE) setup .ci/setup zuul-registry tinyproxy
 	@$(STAGE) unit $(PYTEST) -m 'not airflow and not chaos and not browser and not fuzz and not registries' $(ARGS)
 
 airflow: setup  ## tests on a real Airflow
