@@ -84,7 +84,7 @@ class BodyTooLarge(ValueError):
 
 
 NOT_FOUND = Answer(404, "not found")
-"""The same for an unknown Connection, another Connection type and a missing secret: an answer reveals none."""
+"""The same for an unknown Connection, another Connection type and a Connection without a secret."""
 UNPROVEN = Answer(401, "no valid proof of the sender", {"WWW-Authenticate": "Bearer"})
 TOO_LARGE = Answer(413, f"the body has more than {MAX_BODY} bytes")
 WRONG_METHOD = Answer(405, "use POST", {"Allow": "POST, OPTIONS"})

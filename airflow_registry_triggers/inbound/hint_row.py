@@ -97,7 +97,7 @@ def newer_than(row: object, seq: int) -> Hints:
     Return the hints that a reader has not seen.
 
     :param row: as stored; an unreadable one has none
-    :param seq: ``seq_of(row)`` at the last read, -1 before the first; if it went down since, all hints are new
+    :param seq: ``seq_of(row)`` at the last read, -1 before the first; if the row's is lower, all are new
     """
     stored = _read(row)
     after = seq if stored.seq >= seq else -1

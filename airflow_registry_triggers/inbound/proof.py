@@ -25,7 +25,7 @@ MIN_SECRET_LENGTH = 16
 """Characters that a webhook secret has at least."""
 
 
-_SECRET_ADVICE = 'Set the output of: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+_ADVICE = 'Set the output of: python -c "import secrets; print(secrets.token_urlsafe(32))"'
 
 
 class _Signature(NamedTuple):
@@ -59,7 +59,7 @@ def checked_secrets(current: str | None, previous: str | None = None) -> tuple[s
     for field, secret in (("webhook_secret", current), ("previous_webhook_secret", previous)):
         problem = _secret_problem(secret) if secret else ""
         if problem:
-            raise ValueError(f"field {field}: {problem}. {_SECRET_ADVICE}")
+            raise ValueError(f"field {field}: {problem}. {_ADVICE}")
     return (current, previous) if previous else (current,)
 
 

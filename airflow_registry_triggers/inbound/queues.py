@@ -62,8 +62,8 @@ def read_queue_messages(payload: object) -> list[QueueMessage]:
     """
     Return the messages of an asset event that a queue's Airflow trigger or a task has stored.
 
-    :param payload: the event's extra or its ``payload``: a form of SQS, Pub/Sub, Kafka, Redis or Service Bus, or
-        a bare body
+    :param payload: the event's extra or its ``payload``, in a form of SQS, Pub/Sub, Kafka, Redis or
+        Service Bus, or a bare body
     :return: empty if it cannot contain a message
     """
     return _unwrap(payload).messages
