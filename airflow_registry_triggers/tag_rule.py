@@ -4,18 +4,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from airflow_registry_triggers.oci_names import is_tag
 
 __all__ = ["MAX_TAGS", "TagRule", "Verdict"]
 
 MAX_TAGS = 10
 """Tags a list may hold, as in the trigger rules of the registries this follows."""
-
-# OCI distribution spec 1.1, "Pulling manifests": the grammar of <reference> as a tag.
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,7 @@ def _checked_tags(tags: Sequence[str]) -> tuple[str, ...]:
     if len(tags) > MAX_TAGS:
         raise ValueError(f"{len(tags)} tags: at most {MAX_TAGS} may be listed; use tag_regex for more")
     for tag in tags:
-        if not isinstance(tag, str) or not _TAG.fullmatch(tag):
+        if not is_tag(tag):
             raise ValueError(
                 f"tags: {tag!r} cannot be a tag; one has 1 to 128 of A-Z a-z 0-9 _ . - "
                 "and begins with none of . and -"
