@@ -91,11 +91,9 @@ def _is_google(body: Fields, headers: Headers) -> bool:
 
 
 def _read_google(body: Fields, headers: Headers) -> Iterable[PushEvent]:
-    if body.get("action") != "INSERT" or not body.text("tag"):
-        return []
     host, repository, tag = split_reference(body.text("tag"))
-    if not repository:
-        raise body.missing("tag", "a reference host/path:tag")
+    if body.get("action") != "INSERT" or not repository:
+        return []
     return [push_event(registry_of(host), repository, tag, body.text("digest").partition("@")[2])]
 
 

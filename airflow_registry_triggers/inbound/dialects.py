@@ -25,6 +25,7 @@ from airflow_registry_triggers.inbound.registry_dialects import (
     QUAY,
     ZOT,
 )
+from airflow_registry_triggers.oci_names import MAX_REPOSITORY_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +39,6 @@ DIALECTS: tuple[Dialect, ...] = (
 )
 """The known dialects, in the order in which a body is checked."""
 
-_MAX_NAME = 255
 _KEYS = (
     "events, event_data, push_data, docker_url, registry_package, package, target, source, type, eventType, "
     "action, message.data, domain, component"
@@ -93,5 +93,5 @@ def _read_as(dialect: Dialect, body: Fields, headers: Headers) -> list[PushEvent
 
 def _is_kept(event: PushEvent, dialect: Dialect) -> bool:
     # Text that cannot be a name in any registry stays out of logs and XComs.
-    is_name = len(event.repository) <= _MAX_NAME and event.repository.isprintable()
+    is_name = len(event.repository) <= MAX_REPOSITORY_LENGTH and event.repository.isprintable()
     return is_name and (event.tag is not None or dialect.keeps_untagged)

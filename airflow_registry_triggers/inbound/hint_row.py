@@ -14,7 +14,7 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_registry_triggers.oci_names import checked_repository
+from airflow_registry_triggers.oci_names import is_repository
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -131,15 +131,7 @@ def is_stored(row: object, hints: Mapping[tuple[str, str], Collection[str]], seq
 def _names(event: PushEvent) -> list[str]:
     prefix = event.registry.partition("/")[2]
     names = [event.repository, *([f"{prefix}/{event.repository}"] if prefix else [])]
-    return [name for name in names if _is_repository(name)]
-
-
-def _is_repository(name: str) -> bool:
-    try:
-        checked_repository(name)
-    except ValueError:
-        return False
-    return True
+    return [name for name in names if is_repository(name)]
 
 
 def _read(row: object) -> _Row:
