@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_registry_triggers.access_log.query import VERDICTS
 from airflow_registry_triggers.access_record import AccessRecord
-from airflow_registry_triggers.webhook.outcome import Outcome, judge_status
+from airflow_registry_triggers.webhook.outcome import Outcome, classify_status
 
 __all__ = ["BODY_FIELDS", "ENDED", "records_of", "result_of"]
 
@@ -94,6 +94,6 @@ def result_of(record: Mapping[str, Any], state: str | None) -> str:
 
 def _outcome(code: str) -> Outcome:
     try:
-        return judge_status(int(code))
+        return classify_status(int(code))
     except ValueError:
         return Outcome.RETRY

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_registry_triggers.addresses.table import (
     METADATA_NAMES,
-    AddressRefused,
+    AddressBlocked,
     Networks,
     address_class,
     is_allowed,
@@ -88,7 +88,7 @@ class GuardedResolver:
         :param host: the name
         :param port: the port
         :param family: asked of by aiohttp; answers of both families are judged and given whatever it is
-        :raises AddressRefused: when any of its addresses is refused
+        :raises AddressBlocked: when any of its addresses is refused
         :raises LookUpTimeout: when the look-up takes too long
         :raises OSError: when the name has no address
         """
@@ -108,9 +108,9 @@ class GuardedResolver:
         if host.lower().rstrip(".") in METADATA_NAMES:
             found = parse_address(answer)
             if found is None or not is_listed(found, self._networks):
-                raise AddressRefused(answer, "cloud metadata, by its name", host)
+                raise AddressBlocked(answer, "cloud metadata, by its name", host)
         elif not is_allowed(answer, self._networks):
-            raise AddressRefused(answer, address_class(answer) or "", host)
+            raise AddressBlocked(answer, address_class(answer) or "", host)
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -128,7 +128,7 @@ class SocketGuard:
 
     def __init__(self, allowed_networks: Networks = ()) -> None:
         self._networks = parse_networks(allowed_networks)
-        self.refused: AddressRefused | None = None
+        self.refused: AddressBlocked | None = None
         """What was refused. aiohttp keeps only OSErrors of a connection that fails, so it is noted here."""
 
     def __call__(self, addr_info: AddrInfoType) -> socket.socket:
@@ -141,7 +141,7 @@ class SocketGuard:
         family, kind, proto, _, sockaddr = addr_info
         address = str(sockaddr[0])
         if not is_allowed(address, self._networks):
-            self.refused = AddressRefused(address, address_class(address) or "")
+            self.refused = AddressBlocked(address, address_class(address) or "")
             raise PermissionError(str(self.refused))
         return socket.socket(family, kind, proto)
 

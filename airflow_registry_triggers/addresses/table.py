@@ -15,7 +15,7 @@ __all__ = [
     "ALLOWED_NETWORKS_OPTION",
     "METADATA_NAMES",
     "Address",
-    "AddressRefused",
+    "AddressBlocked",
     "Network",
     "Networks",
     "address_class",
@@ -89,7 +89,7 @@ _TRANSLATED = IPv6Network("::ffff:0:0:0/96")
 _LOW_32 = 0xFFFFFFFF
 
 
-class AddressRefused(Exception):
+class AddressBlocked(Exception):
     """
     An address that may not be reached.
 

@@ -103,7 +103,7 @@ class WebhookTarget:
 
         :param url: what the task says, None where it leaves it to the Connection
         :param headers: the task's own, which win over the Connection's
-        :param options: ``body``, ``timeout``, ``success_statuses``
+        :param options: ``body_format``, ``body_template``, ``request_timeout``, ``success_statuses``
         :raises ValueError: an argument cannot work
         """
         from airflow_registry_triggers.webhook.delivery import Delivery

@@ -43,7 +43,7 @@ class WebhookNotifier(BaseNotifier):
     :param webhook_conn_id: a ``webhook`` or ``http`` Connection (templated)
     :param payload: what is sent as JSON (templated); default what happened to which task of which run
     :param headers: further headers (templated)
-    :param timeout: seconds of the attempt in all, 1 to 60, default 15
+    :param request_timeout: seconds of the attempt in all, 1 to 60, default 15
     :param success_statuses: statuses that count as delivered besides 2xx
     :raises ValueError: an argument that cannot work, where it is literal
     """
@@ -57,18 +57,20 @@ class WebhookNotifier(BaseNotifier):
         webhook_conn_id: str | None = None,
         payload: Any = None,
         headers: Mapping[str, str] | None = None,
-        timeout: float = DEFAULT_TIMEOUT,
+        request_timeout: float = DEFAULT_TIMEOUT,
         success_statuses: Sequence[int] = (),
     ) -> None:
         super().__init__()
         if url is None and webhook_conn_id is None:
             raise ValueError("give url, webhook_conn_id or both: there is nowhere to send to")
-        check_literal(url=url, headers=headers, timeout=timeout, success_statuses=success_statuses)
+        check_literal(
+            url=url, headers=headers, request_timeout=request_timeout, success_statuses=success_statuses
+        )
         self.url = url
         self.webhook_conn_id = webhook_conn_id
         self.payload = payload
         self.headers = headers
-        self.timeout = timeout
+        self.request_timeout = request_timeout
         self.success_statuses = success_statuses
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
@@ -106,7 +108,10 @@ class WebhookNotifier(BaseNotifier):
 
     def _delivery(self, target: WebhookTarget) -> Delivery:
         return target.delivery(
-            self.url, self.headers, timeout=self.timeout, success_statuses=tuple(self.success_statuses)
+            self.url,
+            self.headers,
+            request_timeout=self.request_timeout,
+            success_statuses=tuple(self.success_statuses),
         )
 
     async def _send(self, delivery: Delivery, context: Context) -> Result:

@@ -29,7 +29,7 @@ from airflow_registry_triggers.hooks.webhook import (
 from airflow_registry_triggers.links.access_log import AccessLogLink
 from airflow_registry_triggers.matching.inputs import flattened, id_source, numbered, parsed
 from airflow_registry_triggers.operators.upstream import check_upstream
-from airflow_registry_triggers.webhook.body import check_body
+from airflow_registry_triggers.webhook.body import REGISTRY, check_body
 from airflow_registry_triggers.webhook.headers import check_headers
 from airflow_registry_triggers.webhook.limits import DEFAULT_TIMEOUT, check_timeout
 from airflow_registry_triggers.webhook.outcome import check_success_statuses
@@ -71,9 +71,11 @@ class WebhookDeliverOperator(BaseOperator):
     :param trigger_name: name in the access history where the match set none, default
         ``<dag_id>.<task_id>`` (templated)
     :param headers: further headers (templated)
-    :param body: ``None`` for the registry's own format, ``cloudevents``, ``cloudevents-binary``, or a Jinja
-        template that gives JSON; rendered for each notification and not by Airflow
-    :param timeout: seconds for one attempt in all, 1 to 60, default 15
+    :param body_format: ``registry`` (the registry's own format), ``cloudevents`` (structured) or
+        ``cloudevents-binary``
+    :param body_template: Jinja template that renders to JSON and replaces ``body_format``; rendered for each
+        notification, not by Airflow
+    :param request_timeout: seconds for one attempt in all, 1 to 60, default 15
     :param success_statuses: statuses that count as delivered besides 2xx
     :param retries: tries after the first, default 8
     :param retry_delay: pause after a lost worker, when no policy is asked; default 30 s
@@ -94,8 +96,9 @@ class WebhookDeliverOperator(BaseOperator):
         webhook_conn_id: str | None = None,
         trigger_name: str | None = None,
         headers: Mapping[str, str] | None = None,
-        body: str | None = None,
-        timeout: float = DEFAULT_TIMEOUT,
+        body_format: str = REGISTRY,
+        body_template: str | None = None,
+        request_timeout: float = DEFAULT_TIMEOUT,
         success_statuses: Sequence[int] = (),
         retries: int | None = 8,
         retry_delay: timedelta | float = timedelta(seconds=30),
@@ -117,8 +120,9 @@ class WebhookDeliverOperator(BaseOperator):
         self.webhook_conn_id = webhook_conn_id
         self.trigger_name = trigger_name
         self.headers = headers
-        self.body = body
-        self.timeout = timeout
+        self.body_format = body_format
+        self.body_template = body_template
+        self.request_timeout = request_timeout
         self.success_statuses = success_statuses
         self._round: DeliveryBatch | None = None
         if url is None and webhook_conn_id is None:
@@ -126,8 +130,9 @@ class WebhookDeliverOperator(BaseOperator):
         check_literal(
             url=url,
             headers=headers,
-            body=body,
-            timeout=timeout,
+            body_format=body_format,
+            body_template=body_template,
+            request_timeout=request_timeout,
             success_statuses=success_statuses,
         )
 
@@ -191,23 +196,25 @@ class WebhookDeliverOperator(BaseOperator):
             return target.delivery(
                 self.url,
                 self.headers,
-                body=self.body,
-                timeout=self.timeout,
+                body_format=self.body_format,
+                body_template=self.body_template,
+                request_timeout=self.request_timeout,
                 success_statuses=tuple(self.success_statuses),
             )
         except ValueError as error:
             raise InvalidArgument(str(error)) from None
 
 
-_CHECKED = ("url", "headers", "body", "timeout", "success_statuses")
+_CHECKED = ("url", "headers", "body_format", "body_template", "request_timeout", "success_statuses")
 
 
 def check_literal(
     *,
     url: Any = None,
     headers: Any = None,
-    body: Any = None,
-    timeout: Any = DEFAULT_TIMEOUT,
+    body_format: Any = REGISTRY,
+    body_template: Any = None,
+    request_timeout: Any = DEFAULT_TIMEOUT,
     success_statuses: Any = (),
 ) -> None:
     """
@@ -215,8 +222,9 @@ def check_literal(
 
     :param url: where to
     :param headers: the caller's own
-    :param body: see the operator
-    :param timeout: seconds
+    :param body_format: see the operator
+    :param body_template: see the operator
+    :param request_timeout: seconds
     :param success_statuses: see the operator
     :raises ValueError: one cannot work
     """
@@ -236,7 +244,6 @@ def check_literal(
             )
     if headers and is_literal(headers):
         check_headers(headers)
-    if body is not None:
-        check_body(body)
-    check_timeout(timeout)
+    check_body(body_format, body_template)
+    check_timeout(request_timeout)
     check_success_statuses(success_statuses)

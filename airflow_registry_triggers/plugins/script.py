@@ -11,7 +11,7 @@ from pathlib import Path
 __all__ = ["FILES", "fingerprint", "script"]
 
 FILES = ("text", "server", "parts", "filters", "actions", "entry", "list", "page")
-"""Those of the folder ``page``, in their order: a file uses what those before it define."""
+"""Files of the folder ``ui`` in their order: a file uses names that the files before it define."""
 
 
 @cache

@@ -16,12 +16,12 @@ from airflow_registry_triggers.http_dates import parse_retry_after
 from airflow_registry_triggers.webhook.connection import Answer, Exchange
 from airflow_registry_triggers.webhook.headers import check_headers, check_sendable, request_headers
 from airflow_registry_triggers.webhook.limits import DEFAULT_TIMEOUT, check_timeout
-from airflow_registry_triggers.webhook.network_errors import NETWORK_ERRORS, Fault, judge_fault
+from airflow_registry_triggers.webhook.network_errors import NETWORK_ERRORS, Fault, classify_error
 from airflow_registry_triggers.webhook.outcome import (
     Outcome,
     check_success_statuses,
-    heeds_retry_after,
-    judge_status,
+    classify_status,
+    honors_retry_after,
 )
 from airflow_registry_triggers.webhook.redaction.capture import recorded_body, recorded_headers
 from airflow_registry_triggers.webhook.redaction.fields import (
@@ -144,9 +144,9 @@ def _complete(endpoint: Endpoint, content: bytes, headers: Mapping[str, str]) ->
 
 def _fault(error: BaseException, timeout: float, exchange: Exchange) -> Fault:
     if exchange.guard.refused is not None:
-        return judge_fault(exchange.guard.refused)
+        return classify_error(exchange.guard.refused)
     if type(error) is not TimeoutError:  # ours; a LookUpTimeout says more
-        return judge_fault(error)
+        return classify_error(error)
     where = "the request was sent" if exchange.was_sent else "no connection yet"
     return Fault("timeout", Outcome.RETRY, f"no answer within {timeout:g} s ({where})")
 
@@ -194,7 +194,7 @@ def _judged(status: int, successes: tuple[int, ...]) -> Fault:
         return Fault("protocol_error", Outcome.FINAL, "the receiver switched protocols, unasked (101)")
     if not 200 <= status <= 599:
         return Fault("protocol_error", Outcome.RETRY, f"the receiver answered {status}: no HTTP status")
-    outcome = judge_status(status, successes)
+    outcome = classify_status(status, successes)
     meaning = _MEANINGS[outcome]
     if outcome is Outcome.FINAL and status < 400:
         meaning = "redirects are not followed; give the URL it leads to"
@@ -202,6 +202,6 @@ def _judged(status: int, successes: tuple[int, ...]) -> Fault:
 
 
 def _retry_after(answer: Answer) -> float | None:
-    if not heeds_retry_after(answer.status):
+    if not honors_retry_after(answer.status):
         return None
     return parse_retry_after(answer.header("retry-after"), time.time())

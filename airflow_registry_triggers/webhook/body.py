@@ -22,6 +22,7 @@ __all__ = [
     "CLOUDEVENTS",
     "CLOUDEVENTS_BINARY",
     "MAX_BODY",
+    "REGISTRY",
     "Body",
     "InvalidBody",
     "build_body",
@@ -32,8 +33,10 @@ __all__ = [
 MAX_BODY = 1024 * 1024
 """Bytes a body may have."""
 
+REGISTRY = "registry"
 CLOUDEVENTS = "cloudevents"
 CLOUDEVENTS_BINARY = "cloudevents-binary"
+FORMATS = (REGISTRY, CLOUDEVENTS, CLOUDEVENTS_BINARY)
 
 EVENT_TYPE = "airflow.registry_triggers.push"
 """The ``type`` of the CloudEvents."""
@@ -85,7 +88,13 @@ def encode_json(value: Any) -> bytes:
     return content
 
 
-def build_body(notification: Notification, body: str | None = None, *, webhook_id: str) -> Body:
+def build_body(
+    notification: Notification,
+    body_format: str = REGISTRY,
+    body_template: str | None = None,
+    *,
+    webhook_id: str,
+) -> Body:
     """
     Make the body of a notification.
 
@@ -96,20 +105,20 @@ def build_body(notification: Notification, body: str | None = None, *, webhook_i
     :param webhook_id: id of the delivery; the CloudEvent's id too
     :raises InvalidBody: the template fails or gives no JSON, or the body is over 1 MiB
     """
-    if body is None:
-        return Body(encode_json(notification.registry_form()))
-    if body == CLOUDEVENTS:
+    if body_template is not None:
+        return Body(_rendered(body_template, notification, webhook_id))
+    if body_format == CLOUDEVENTS:
         event = {**_attributes(notification, webhook_id), "data": notification.registry_form()}
         return Body(encode_json(event), CLOUDEVENT_TYPE)
-    if body == CLOUDEVENTS_BINARY:
+    if body_format == CLOUDEVENTS_BINARY:
         attributes = _attributes(notification, webhook_id)
         attributes.pop("datacontenttype")
         headers = {f"ce-{name}": quote(value, safe=_HEADER_SAFE) for name, value in attributes.items()}
         return Body(encode_json(notification.registry_form()), headers=headers)
-    return Body(_rendered(body, notification, webhook_id))
+    return Body(encode_json(notification.registry_form()))
 
 
-def check_body(body: str | None) -> None:
+def check_body(body_format: str = REGISTRY, body_template: str | None = None) -> None:
     """
     Check what is to be the body, before there is a notification.
 
@@ -119,18 +128,23 @@ def check_body(body: str | None) -> None:
     :param body: see :func:`build_body`
     :raises InvalidBody: it cannot work
     """
-    if body is None or body in (CLOUDEVENTS, CLOUDEVENTS_BINARY):
+    if body_format not in FORMATS:
+        choices = ", ".join(repr(choice) for choice in FORMATS)
+        raise InvalidBody(f"body_format={body_format!r} is not one of {choices}")
+    if body_template is None:
         return
-    if not isinstance(body, str) or not body.strip():
+    if body_format != REGISTRY:
         raise InvalidBody(
-            f"body={body!r}: expected None, {CLOUDEVENTS!r}, {CLOUDEVENTS_BINARY!r} or a Jinja template"
+            f"body_format={body_format!r} and body_template exclude each other; remove one of them"
         )
-    if not _JINJA.search(body):
-        _parsed_json(body)
+    if not isinstance(body_template, str) or not body_template.strip():
+        raise InvalidBody(f"body_template={body_template!r} must be a Jinja template that renders to JSON")
+    if not _JINJA.search(body_template):
+        _parsed_json(body_template)
     from jinja2 import UndefinedError
 
     try:
-        _rendered(body, _example(), "msg_" + "0" * 32)
+        _rendered(body_template, _example(), "msg_" + "0" * 32)
     except InvalidBody as error:
         if not isinstance(error.__cause__, UndefinedError):
             raise

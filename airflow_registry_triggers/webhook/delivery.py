@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from airflow_registry_triggers.access_record import AccessRecord
 from airflow_registry_triggers.webhook.attempt import Attempt, check_headers, request_headers, send
-from airflow_registry_triggers.webhook.body import Body, build_body, check_body
+from airflow_registry_triggers.webhook.body import REGISTRY, Body, build_body, check_body
 from airflow_registry_triggers.webhook.limits import DEFAULT_TIMEOUT, check_timeout
 from airflow_registry_triggers.webhook.outcome import MAX_RETRY_AFTER, Outcome, check_success_statuses
 from airflow_registry_triggers.webhook.redaction.capture import MAX_RECORDED
@@ -54,8 +54,9 @@ class Delivery:
 
     :param url: where to, as it was given
     :param headers: the caller's headers
-    :param body: see :func:`airflow_registry_triggers.webhook.body.build_body`
-    :param timeout: seconds of one attempt in all
+    :param body_format: see :func:`airflow_registry_triggers.webhook.body.build_body`
+    :param body_template: see :func:`airflow_registry_triggers.webhook.body.build_body`
+    :param request_timeout: seconds of one attempt in all
     :param success_statuses: statuses that count as delivered besides 2xx
     :param signing_secrets: at most two, current first
     :param secret_query: appended to the query when sending
@@ -67,8 +68,9 @@ class Delivery:
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: str | None = None
-    timeout: float = DEFAULT_TIMEOUT
+    body_format: str = REGISTRY
+    body_template: str | None = None
+    request_timeout: float = DEFAULT_TIMEOUT
     success_statuses: Sequence[int] = ()
     signing_secrets: Sequence[str] = field(default=(), repr=False)
     secret_query: str = field(default="", repr=False)
@@ -78,8 +80,8 @@ class Delivery:
 
     def __post_init__(self) -> None:
         check_headers(self.headers)
-        check_body(self.body)
-        check_timeout(self.timeout)
+        check_body(self.body_format, self.body_template)
+        check_timeout(self.request_timeout)
         check_success_statuses(self.success_statuses)
         with_query("/", self.secret_query)
         if self.ca_file:
@@ -118,7 +120,7 @@ class Delivery:
             try_number=try_number,
         )
         try:
-            body = build_body(notification, self.body, webhook_id=webhook_id)
+            body = build_body(notification, self.body_format, self.body_template, webhook_id=webhook_id)
         except ValueError as error:
             return Result(replace(record, reason=f"no body: {error}"), Outcome.FINAL)
         return await self.send_body(body, webhook_id, record)
@@ -148,7 +150,7 @@ class Delivery:
             endpoint,
             body.content,
             headers,
-            timeout=self.timeout,
+            timeout=self.request_timeout,
             success_statuses=self.success_statuses,
             allowed_networks=self.allowed_networks,
             ca_file=self.ca_file,

@@ -21,7 +21,5 @@ def check_timeout(timeout: float) -> float:
     """
     number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
     if not number or not MIN_TIMEOUT <= timeout <= MAX_TIMEOUT:
-        raise ValueError(
-            f"timeout={timeout!r}: must be a number of seconds from 1 to 60; one in default_args counts too"
-        )
+        raise ValueError(f"request_timeout={timeout!r} must be a number of seconds from 1 to 60")
     return float(timeout)

@@ -11,12 +11,12 @@ from typing import NamedTuple
 import aiohttp
 
 from airflow_registry_triggers.addresses.guard import LookUpTimeout
-from airflow_registry_triggers.addresses.table import AddressRefused
+from airflow_registry_triggers.addresses.table import AddressBlocked
 from airflow_registry_triggers.webhook.outcome import Outcome
 
-__all__ = ["NETWORK_ERRORS", "Fault", "judge_fault"]
+__all__ = ["NETWORK_ERRORS", "Fault", "classify_error"]
 
-NETWORK_ERRORS = (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError, AddressRefused)
+NETWORK_ERRORS = (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError, AddressBlocked)
 """Every exception that the network or a receiver can cause (a timeout is an OSError)."""
 
 _BY_ERRNO = {
@@ -58,7 +58,7 @@ class Fault(NamedTuple):
     reason: str
 
 
-def judge_fault(error: BaseException) -> Fault:
+def classify_error(error: BaseException) -> Fault:
     """
     Judge an exception of an attempt.
 
@@ -66,7 +66,7 @@ def judge_fault(error: BaseException) -> Fault:
     """
     chain = list(_chain(error))
     for known in chain:
-        if isinstance(known, AddressRefused):
+        if isinstance(known, AddressBlocked):
             return Fault("blocked", Outcome.FINAL, str(known))
         # aiohttp's own are SSLErrors too, without what OpenSSL said; that is in the next of the chain.
         if isinstance(known, ssl.SSLError) and not isinstance(known, aiohttp.ClientError):

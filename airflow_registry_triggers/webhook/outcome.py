@@ -15,8 +15,8 @@ __all__ = [
     "Outcome",
     "Wait",
     "check_success_statuses",
-    "heeds_retry_after",
-    "judge_status",
+    "classify_status",
+    "honors_retry_after",
     "next_wait",
 ]
 
@@ -45,7 +45,7 @@ class Outcome(Enum):
     GONE = "gone"
 
 
-def judge_status(status: int, success_statuses: Iterable[int] = ()) -> Outcome:
+def classify_status(status: int, success_statuses: Iterable[int] = ()) -> Outcome:
     """
     Judge an HTTP status.
 
@@ -82,7 +82,7 @@ def check_success_statuses(success_statuses: Iterable[int]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(statuses))
 
 
-def heeds_retry_after(status: int) -> bool:
+def honors_retry_after(status: int) -> bool:
     """
     Tell whether Retry-After means something with a status: 408, 425, 429 and 5xx.
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from airflow_registry_triggers.addresses.table import (
-    AddressRefused,
+    AddressBlocked,
     Networks,
     address_class,
     is_allowed,
@@ -234,7 +234,7 @@ class _Reading:
     def _check_address(self, host: str) -> None:
         # A name is judged when it is looked up.
         if (":" in host or host.replace(".", "").isdigit()) and not is_allowed(host, self._allowed):
-            self._refuse("ip_denied", str(AddressRefused(host, address_class(host) or "")))
+            self._refuse("ip_denied", str(AddressBlocked(host, address_class(host) or "")))
 
 
 def _split_authority(rest: str) -> tuple[str, str]:

@@ -384,10 +384,10 @@ def test_a_templated_rule_is_checked_when_it_is_rendered(chain, monkeypatch):
         (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="h/x"), "scheme"),
         (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h:0/"), "0"),
         (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h:70000/"), "70000"),
-        (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h/", timeout=90), "1 to 60"),
+        (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h/", request_timeout=90), "1 to 60"),
         (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h/", success_statuses=[700]), "700"),
         (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h/", headers={"Host": "x"}), "Host"),
-        (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h/", body="{{ x"), "body"),
+        (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h/", body_template="{{ x"), "body"),
         (lambda: WebhookDeliverOperator.partial(task_id="t", url="http://h:22/"), "22"),
     ],
 )  # fmt: skip

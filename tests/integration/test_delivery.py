@@ -64,13 +64,13 @@ def test_each_attempt_is_signed_with_both_secrets_current_first(chain, to_webhoo
 @pytest.mark.parametrize(
     ("body", "content_type", "check"),
     [
-        ("cloudevents", "application/cloudevents+json", lambda sent: sent.json()["specversion"] == "1.0"),
-        ("cloudevents-binary", "application/json", lambda sent: sent.header("ce-specversion") == "1.0"),
-        ('{"text": {{ push_data.tag | tojson }}}', "application/json", lambda sent: sent.json() == {"text": "t0"}),
+        ({"body_format": "cloudevents"}, "application/cloudevents+json", lambda sent: sent.json()["specversion"] == "1.0"),
+        ({"body_format": "cloudevents-binary"}, "application/json", lambda sent: sent.header("ce-specversion") == "1.0"),
+        ({"body_template": '{"text": {{ push_data.tag | tojson }}}'}, "application/json", lambda sent: sent.json() == {"text": "t0"}),
     ],
 )  # fmt: skip
 def test_bodies(chain, body, content_type, check):
-    run_dag(deliver(many(1), body=body))
+    run_dag(deliver(many(1), **body))
     (received,) = chain.receiver.received("/hook")
     assert received.header("Content-Type") == content_type
     assert check(received)
@@ -80,7 +80,7 @@ def test_a_template_that_gives_no_json_is_refused_for_good_and_the_others_go_on(
     items = many(2)
     items[0]["push_data"]["extra"] = "here"
     run = run_dag(
-        deliver(items, body="{% if 'extra' in push_data %}no json{% else %}{}{% endif %}", retries=3)
+        deliver(items, body_template="{% if 'extra' in push_data %}no json{% else %}{}{% endif %}", retries=3)
     )
     assert run.states == {"deliver": "failed"}
     assert sorted(record["status_code"] for record in run.access_records()) == ["200", "blocked"]

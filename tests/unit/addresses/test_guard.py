@@ -22,7 +22,7 @@ from airflow_registry_triggers.addresses.guard import (
     SocketGuard,
     look_up,
 )
-from airflow_registry_triggers.addresses.table import AddressRefused
+from airflow_registry_triggers.addresses.table import AddressBlocked
 from airflow_registry_triggers.webhook.attempt import Attempt, send
 from airflow_registry_triggers.webhook.outcome import Outcome
 from airflow_registry_triggers.webhook.url import parse_endpoint
@@ -82,7 +82,7 @@ async def test_public_answers_are_given_once_each(names: NameServer) -> None:
 )
 async def test_any_refused_answer_refuses_the_name(names: NameServer, name: str, named: str) -> None:
     resolver = GuardedResolver(lookup=lambda host, port: names.look_up(host.lower(), port))
-    with pytest.raises(AddressRefused) as refused:
+    with pytest.raises(AddressBlocked) as refused:
         await resolver.resolve(name, 80)
     assert refused.value.address_class == named
     assert name in str(refused.value)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_registry_triggers.addresses.table import (
     METADATA_NAMES,
-    AddressRefused,
+    AddressBlocked,
     address_class,
     is_allowed,
     parse_networks,
@@ -208,7 +208,7 @@ def test_what_is_no_network_is_named_with_a_way_out(value: str | list[str], hint
 
 
 def test_refusal_names_address_class_and_option() -> None:
-    text = str(AddressRefused("10.1.2.3", "private (RFC 1918)", "hooks.example.com"))
+    text = str(AddressBlocked("10.1.2.3", "private (RFC 1918)", "hooks.example.com"))
     for part in (
         "10.1.2.3",
         "private (RFC 1918)",

@@ -18,7 +18,7 @@ from standardwebhooks import Webhook
 
 from airflow_registry_triggers.webhook.attempt import Attempt, request_headers, send
 from airflow_registry_triggers.webhook.body import Body
-from airflow_registry_triggers.webhook.network_errors import judge_fault
+from airflow_registry_triggers.webhook.network_errors import classify_error
 from airflow_registry_triggers.webhook.outcome import Outcome
 from airflow_registry_triggers.webhook.redaction.fields import Masker
 from airflow_registry_triggers.webhook.url import parse_endpoint
@@ -401,7 +401,7 @@ def test_errno_of_a_connection(number: int, status_code: str) -> None:
     import aiohttp
 
     key: Any = type("Key", (), {"host": "h", "port": 1, "ssl": True, "is_ssl": False})()
-    fault = judge_fault(aiohttp.ClientConnectorError(key, OSError(number, os.strerror(number))))
+    fault = classify_error(aiohttp.ClientConnectorError(key, OSError(number, os.strerror(number))))
     assert (fault.status_code, fault.outcome) == (status_code, Outcome.RETRY)
 
 

@@ -22,8 +22,16 @@ NOTIFICATION = Notification({"event": EVENT, "push_data": PUSH, "repository": RE
 ID = "msg_" + "1" * 32
 
 
+FORMATS = ("registry", "cloudevents", "cloudevents-binary")
+
+
+def choice(body: Any = None) -> dict[str, Any]:
+    """Return the arguments that choose a body: a format by its name, or a template."""
+    return {} if body is None else {"body_format": body} if body in FORMATS else {"body_template": body}
+
+
 def built(body: str | None = None, notification: Notification = NOTIFICATION) -> Any:
-    return build_body(notification, body, webhook_id=ID)
+    return build_body(notification, **choice(body), webhook_id=ID)
 
 
 def test_default_is_the_registry_form_in_its_order() -> None:
@@ -170,16 +178,16 @@ def test_template_that_fails(template: str, says: str) -> None:
     ],
 )
 def test_body_that_may_work_passes_the_check(body: str | None) -> None:
-    check_body(body)
+    check_body(**choice(body))
 
 
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        ("", "expected"),
-        ("  ", "expected"),
-        (7, "expected"),
-        (b"{}", "expected"),
+        ("", "must be a Jinja"),
+        ("  ", "must be a Jinja"),
+        (7, "must be a Jinja"),
+        (b"{}", "must be a Jinja"),
         ("cloudevent", "JSON"),
         ('{"tag": {{ tag }}}', "tojson"),
         ("{{ tag", "line 1"),
@@ -191,7 +199,7 @@ def test_body_that_may_work_passes_the_check(body: str | None) -> None:
 )
 def test_body_that_cannot_work_is_found_before_there_is_a_notification(body: Any, says: str) -> None:
     with pytest.raises(InvalidBody, match=says):
-        check_body(body)
+        check_body(**choice(body))
 
 
 JSON = st.recursive(
@@ -208,6 +216,6 @@ def test_json_is_read_back(value: Any) -> None:
 
 @given(st.text(min_size=1))
 def test_any_template_gives_a_body_or_invalid_body(template: str) -> None:
-    for check in (check_body, built):
+    for check in (lambda text: check_body(**choice(text)), built):
         with contextlib.suppress(InvalidBody):
             check(template)

@@ -15,8 +15,8 @@ from airflow_registry_triggers.webhook.outcome import (
     MAX_RETRY_AFTER,
     Outcome,
     check_success_statuses,
-    heeds_retry_after,
-    judge_status,
+    classify_status,
+    honors_retry_after,
     next_wait,
 )
 from tests.unit.webhook.cases import tsv_cases
@@ -27,7 +27,7 @@ NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 def test_every_status() -> None:
     retried = {408, 425, 429} | (set(range(500, 600)) - {501, 505, 510, 511})
     for status in range(200, 600):
-        outcome = judge_status(status)
+        outcome = classify_status(status)
         if status < 300:
             assert outcome is Outcome.DELIVERED, status
         elif status == 410:
@@ -43,14 +43,14 @@ def test_values_of_the_outcomes() -> None:
 @pytest.mark.parametrize("status", [0, 99, 100, 103, 199, 600, 999, -200, True, "200", None, 200.5])
 def test_what_is_no_final_status(status: Any) -> None:
     with pytest.raises(ValueError, match="200 to 599"):
-        judge_status(status)
+        classify_status(status)
 
 
 def test_success_statuses_add_to_delivered() -> None:
-    assert judge_status(409, (409, 503)) is judge_status(503, [409, 503]) is Outcome.DELIVERED
-    assert judge_status(410, {410}) is Outcome.DELIVERED
-    assert judge_status(404, (409,)) is Outcome.FINAL
-    assert judge_status(200, (409,)) is Outcome.DELIVERED
+    assert classify_status(409, (409, 503)) is classify_status(503, [409, 503]) is Outcome.DELIVERED
+    assert classify_status(410, {410}) is Outcome.DELIVERED
+    assert classify_status(404, (409,)) is Outcome.FINAL
+    assert classify_status(200, (409,)) is Outcome.DELIVERED
 
 
 def test_status_cases() -> None:
@@ -61,7 +61,7 @@ def test_status_cases() -> None:
         if row["status"] == "101":
             wanted = None  # the sender answers for it: see test_sender.py
         try:
-            got = judge_status(int(row["status"])).value
+            got = classify_status(int(row["status"])).value
         except ValueError:
             got = None
         if got != wanted:
@@ -84,7 +84,7 @@ def test_statuses_that_may_not(listed: Any) -> None:
 
 
 def test_statuses_with_which_retry_after_counts() -> None:
-    assert [status for status in range(200, 600) if heeds_retry_after(status)] == [
+    assert [status for status in range(200, 600) if honors_retry_after(status)] == [
         408,
         425,
         429,
