@@ -62,7 +62,7 @@ def read_push_events(body: bytes, headers: Headers) -> tuple[str, list[PushEvent
 
 
 def _read_array(items: list[object], headers: Headers) -> tuple[str, list[PushEvent]]:
-    """Read what Event Grid sends: an array of events."""
+    """Read an array of events, the form of Event Grid."""
     names: list[str] = []
 
     def read(item: Fields) -> list[PushEvent]:

@@ -30,7 +30,7 @@ class Fields:
     A JSON value whose keys are read by paths such as ``target.repository``.
 
     :param value: parsed JSON
-    :param path: where the value stands in the body, for error texts
+    :param path: of the value in the body, for error texts; ends with a dot
     """
 
     __slots__ = ("_path", "_value")

@@ -96,7 +96,7 @@ def newer_than(row: object, seq: int) -> Hints:
     """
     Return the hints that a reader has not seen.
 
-    :param row: as stored; an unreadable one has none
+    :param row: as stored; an unreadable one counts as empty
     :param seq: ``seq_of(row)`` at the last read, -1 before the first; if the row's is lower, all are new
     """
     stored = _read(row)
@@ -116,7 +116,7 @@ def seq_of(row: object) -> int:
 
 def is_stored(row: object, hints: Mapping[tuple[str, str], Collection[str]], seq: int) -> bool:
     """
-    Return True if a row read back has one's own hints, or newer ones of the same tags.
+    Return True if a row contains the writer's own hints, or newer ones of the same tags.
 
     :param seq: of the row that was written
     """

@@ -126,7 +126,7 @@ def _is_secret(sent: bytes, secrets: list[str]) -> bool:
 
 
 def _forms(secret: str) -> set[bytes]:
-    """Return the bytes that a client may send for a secret; non-ASCII headers have no fixed charset."""
+    """Return the bytes that a client may send for a secret; the charset of non-ASCII headers is not fixed."""
     try:
         return {_key(secret), secret.encode("latin-1")}
     except UnicodeEncodeError:

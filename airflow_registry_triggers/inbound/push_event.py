@@ -76,7 +76,7 @@ def push_event(
 
 
 def event_id_of(value: object) -> str:
-    """Return an id or a time as text, empty if it is neither text nor a number."""
+    """Return an id or a time as text, empty for another kind of value."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     text = str(value)

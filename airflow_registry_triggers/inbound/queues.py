@@ -29,7 +29,7 @@ class QueueMessage(NamedTuple):
     """
     One message of a queue.
 
-    :param body: what the registry or its cloud sent
+    :param body: the webhook of the registry or its cloud
     :param message_id: the queue's, empty if the asset event does not have it
     """
 
@@ -73,8 +73,8 @@ def read_queue_items(payload: object) -> list[QueueItem]:
     """
     Return the pushes in an asset event, and the messages of a queue that are not understood.
 
-    A payload that is neither in the form of a queue nor a known body has no items: other Dags may use the
-    same asset for their own events. Pushes without a tag are skipped.
+    An unknown body outside the forms of queues is ignored: other Dags may use the same asset for
+    their own events. Pushes without a tag are skipped.
 
     :param payload: see :func:`read_queue_messages`
     """
@@ -97,7 +97,7 @@ def queue_push_id(event: PushEvent, message_id: str) -> str | None:
     """
     Identify one push of a queue: a redelivered message has the same id.
 
-    :param message_id: used if the event has no id of its own
+    :param message_id: used if the event's own id is empty
     :return: 32 hexadecimal digits, None without both ids
     """
     unique = event.event_id or message_id

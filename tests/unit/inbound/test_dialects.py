@@ -380,6 +380,11 @@ def test_github_old_form_is_a_container_by_its_types(
     assert bool(events(body)) is is_container
 
 
+def test_github_container_metadata_makes_a_container_of_any_type() -> None:
+    body = changed("github_package.json", "package/package_type", "npm")
+    assert events(change(body, "package/registry/type", "npm"))
+
+
 def test_jfrog_checksum_is_not_taken_for_a_digest() -> None:
     body = changed("jfrog.json", "data/sha256", DIGEST)
     assert events(body)[0].digest is None

@@ -56,7 +56,23 @@ SCALARS = st.one_of(
     st.sampled_from(["\ud800", "\x00", SECRET, "a/b:c@d", "push", "INSERT", "/", ":", "@", "PUSH_ARTIFACT"]),
 )
 KEYS = st.sampled_from(
-    ["events", "action", "target", "repository", "tag", "digest", "data", "resources", "message", "type", "owner", "name", "component", "format", "x"]
+    [
+        "events",
+        "action",
+        "target",
+        "repository",
+        "tag",
+        "digest",
+        "data",
+        "resources",
+        "message",
+        "type",
+        "owner",
+        "name",
+        "component",
+        "format",
+        "x",
+    ]
 )
 VALUES = st.recursive(
     SCALARS,
