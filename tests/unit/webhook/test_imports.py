@@ -23,21 +23,21 @@ def loaded(*modules: str, then: str = "pass") -> set[str]:
 @pytest.mark.parametrize(
     "module", ["url", "network", "headers", "body", "outcome", "signing", "redaction.fields"]
 )
-def test_what_a_dag_file_needs_loads_no_http_client(module: str) -> None:
+def test_import_for_a_dag_file_loads_no_http_client(module: str) -> None:
     assert not loaded(module) & {"aiohttp", "airflow", "re2", "jinja2", "idna"}
 
 
-def test_checking_a_url_loads_none_either() -> None:
+def test_parse_endpoint_loads_no_http_client() -> None:
     check = f"{WEBHOOK}.url.parse_endpoint('https://hooks.example.com/x', allowed_networks='10.0.0.0/8')"
     assert not loaded("url", then=check) & {"aiohttp", "airflow"}
 
 
-def test_sender_knows_nothing_of_airflow() -> None:
+def test_import_of_attempt_loads_no_airflow() -> None:
     assert "aiohttp" in loaded("attempt")
     assert "airflow" not in loaded("attempt")
 
 
-def test_sender_is_used_by_what_runs_on_a_worker_only() -> None:
+def test_attempt_is_imported_by_code_of_workers_only() -> None:
     # A triggerer that restarts would send again (rule 14).
     package = Path(__file__).resolve().parents[3] / "airflow_registry_triggers"
     users = {
