@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_registry_triggers.assets.oci import repository_asset
+    from airflow_registry_triggers.delivery.retry_policy import WebhookRetryPolicy
     from airflow_registry_triggers.notification import Notification
     from airflow_registry_triggers.notifications.webhook import WebhookNotifier
-    from airflow_registry_triggers.delivery.retry_policy import WebhookRetryPolicy
     from airflow_registry_triggers.operators.trigger_match import TriggerMatchOperator
     from airflow_registry_triggers.operators.webhook_deliver import WebhookDeliverOperator
     from airflow_registry_triggers.sensors.registry_push import RegistryPushSensor
@@ -41,9 +41,9 @@ _MODULES = {
     "TagRule": "tag_rule",
     "TriggerMatchOperator": "operators.trigger_match",
     "WebhookDeliverOperator": "operators.webhook_deliver",
-    "WebhookNotifier": "notifiers",
-    "WebhookRetryPolicy": "operators.retry_policy",
-    "repository_asset": "assets",
+    "WebhookNotifier": "notifications.webhook",
+    "WebhookRetryPolicy": "delivery.retry_policy",
+    "repository_asset": "assets.oci",
 }
 
 

@@ -78,15 +78,15 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules("operators.trigger_match", "operators.webhook_deliver")],
         "hooks": [_modules("hooks.registry", "hooks.webhook")],
         "triggers": [_modules("triggers.registry_push")],
-        "notifications": [f"{PACKAGE}.notifiers.WebhookNotifier"],
-        "extra-links": [f"{PACKAGE}.operators.access_log_link.AccessLogLink"],
+        "notifications": [f"{PACKAGE}.notifications.webhook.WebhookNotifier"],
+        "extra-links": [f"{PACKAGE}.links.access_log.AccessLogLink"],
         "cli": [f"{PACKAGE}.cli.get_cli_commands"],
         "asset-uris": [
             {
                 "schemes": ["oci"],
-                "handler": f"{PACKAGE}.assets.sanitize_uri",
-                "factory": f"{PACKAGE}.assets.create_asset",
-                "to_openlineage_converter": f"{PACKAGE}.assets.convert_asset_to_openlineage",
+                "handler": f"{PACKAGE}.assets.oci.sanitize_uri",
+                "factory": f"{PACKAGE}.assets.oci.create_asset",
+                "to_openlineage_converter": f"{PACKAGE}.assets.oci.convert_asset_to_openlineage",
             }
         ],
         "connection-types": [

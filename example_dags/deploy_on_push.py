@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""The chain in ten lines."""
+"""Send a webhook for each push of a release tag, in ten lines."""
 
 from __future__ import annotations
 
 # [START deploy_on_push]
 from airflow.sdk import DAG
 
-from airflow_registry_triggers import RegistryPushSensor, TriggerMatchOperator, WebhookDeliverOperator
+from airflow_registry_triggers import TriggerMatchOperator, WebhookDeliverOperator, repository_asset
 
-with DAG("deploy_on_push", schedule="* * * * *", catchup=False):
-    push = RegistryPushSensor(task_id="push", repository="team/app", timeout=55, soft_fail=True)
-    match = TriggerMatchOperator(task_id="match", tag_regex=r"release-v.*", notifications=push.output)
+with DAG("deploy_on_push", schedule=repository_asset("team/app")):
+    match = TriggerMatchOperator(task_id="match", tag_regex=r"release-v.*")
     WebhookDeliverOperator(task_id="deliver", notifications=match.output, webhook_conn_id="webhook_default")
 # [END deploy_on_push]

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_registry_triggers.access_record import AccessRecord
 from airflow_registry_triggers.access_log.query import VERDICTS
+from airflow_registry_triggers.access_record import AccessRecord
 from airflow_registry_triggers.webhook.outcome import Outcome, judge_status
 
 __all__ = ["BODY_FIELDS", "ENDED", "records_of", "result_of"]

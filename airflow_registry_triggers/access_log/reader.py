@@ -13,9 +13,9 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from sqlalchemy import and_, func, select, tuple_
 
-from airflow_registry_triggers.access_record import XCOM_PREFIX
 from airflow_registry_triggers.access_log.entries import records_of, result_of
 from airflow_registry_triggers.access_log.query import Cursor, Query, keys_of
+from airflow_registry_triggers.access_record import XCOM_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

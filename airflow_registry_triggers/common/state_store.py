@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from airflow.sdk.execution_time.context import AssetStateStoreAccessor
 
 __all__ = [
-    "STATE",
-    "KeepsState",
+    "STATE_ASSET",
+    "SharedStateMixin",
     "Store",
     "WatermarkStore",
-    "recall",
-    "remember",
+    "load_chunked",
+    "save_chunked",
     "shared_state",
     "state_of_asset",
     "state_prefix",
@@ -30,7 +30,7 @@ __all__ = [
 
 # One asset for every operator: rows of an asset that no Dag names any more are deleted by the scheduler
 # (Airflow 3.3), so a task's own asset would lose its state when the task leaves the file for a minute.
-STATE = Asset(name="airflow-registry-triggers-state", uri="x-airflow-registry-triggers://state")
+STATE_ASSET = Asset(name="airflow-registry-triggers-state", uri="x-airflow-registry-triggers://state")
 
 MAX_KEY = 512
 """Length of a key in Airflow's state stores."""
@@ -49,7 +49,7 @@ class Store(Protocol):
         """Write the value of a key."""
 
 
-class KeepsState:
+class SharedStateMixin:
     """Mixin, before the operator's base, that makes the shared state reachable as an inlet."""
 
     def __init__(self, *, inlets: Any = None, **kwargs: Any) -> None:
@@ -67,12 +67,12 @@ def _with_state(inlets: Any) -> list[Any]:
         given: list[Any] = []
     else:
         given = list(inlets) if isinstance(inlets, list | tuple) else [inlets]
-    return given if STATE in given else [*given, STATE]
+    return given if STATE_ASSET in given else [*given, STATE_ASSET]
 
 
 def shared_state() -> AssetStateStoreAccessor:
     """Give the shared state where there is no task context, in the triggerer."""
-    return state_of_asset(STATE.name)
+    return state_of_asset(STATE_ASSET.name)
 
 
 def state_of_asset(name: str) -> AssetStateStoreAccessor:
@@ -169,7 +169,7 @@ def _watermark_of(values: Mapping[str, Any]) -> Watermark:
     return Watermark.from_dict({key: value for key, value in values.items() if value is not None})
 
 
-def remember(store: Store, key: str, value: Any) -> None:
+def save_chunked(store: Store, key: str, value: Any) -> None:
     """
     Write a value of any size, in parts that Airflow's stores take; whole or not at all.
 
@@ -185,9 +185,9 @@ def remember(store: Store, key: str, value: Any) -> None:
     store.set(key, {"parts": len(parts), "text": parts[0]})
 
 
-def recall(store: Store, key: str, default: Any = None) -> Any:
+def load_chunked(store: Store, key: str, default: Any = None) -> Any:
     """
-    Read what :func:`remember` wrote.
+    Read what :func:`save_chunked` wrote.
 
     :param store: a state store
     :param key: name of the value

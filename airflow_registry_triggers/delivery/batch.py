@@ -10,8 +10,8 @@ from collections import Counter, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_registry_triggers.exceptions import DeliveryFailed, DeliveryPending
 from airflow_registry_triggers.delivery.journal import DeliveryJournal
+from airflow_registry_triggers.exceptions import DeliveryFailed, DeliveryPending
 from airflow_registry_triggers.webhook.outcome import Outcome, next_wait
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.notification import Notification
     from airflow_registry_triggers.webhook.delivery import Delivery, Result
 
-__all__ = ["DeliveryRound"]
+__all__ = ["DeliveryBatch"]
 
 IN_FLIGHT = 16
 FLUSH_SECONDS = 1.0
 REPORT_SECONDS = 5.0
 
 
-class DeliveryRound:
+class DeliveryBatch:
     """
     One try of the task.
 

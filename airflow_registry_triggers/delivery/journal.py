@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from airflow_registry_triggers.access_record import BODY_LEFT_OUT, AccessRecord
-from airflow_registry_triggers.common.state_store import MAX_VALUE, Store, recall, remember
+from airflow_registry_triggers.common.state_store import MAX_VALUE, Store, load_chunked, save_chunked
 from airflow_registry_triggers.webhook.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class DeliveryJournal:
         self._settled: dict[str, dict[str, Any]] = {}
         self._attempts: dict[str, list[dict[str, Any]]] = {}
         for number in range(1, self._parts + 1):
-            for entry in recall(store, f"{STATE_KEY}.{number}", []):
+            for entry in load_chunked(store, f"{STATE_KEY}.{number}", []):
                 self._note(entry)
 
     def is_settled(self, webhook_id: str) -> bool:
@@ -113,7 +113,7 @@ class DeliveryJournal:
             entries = [_without_bodies(entry) for entry in entries]
         # Attempts of other tries are in the other parts.
         entries = [{**entry, "record": {**entry["record"], "attempts": []}} for entry in entries]
-        remember(self._store, f"{STATE_KEY}.{self._parts + 1}", entries)
+        save_chunked(self._store, f"{STATE_KEY}.{self._parts + 1}", entries)
         self._parts += 1
         self._store.set(STATE_KEY, self._parts)
 

@@ -12,16 +12,17 @@ from urllib.parse import urlsplit
 from airflow.sdk import BaseHook
 
 from airflow_registry_triggers.hooks.connection_extra import ConnectionExtra
-from airflow_registry_triggers.registry.names import DOCKER_HUB_HOST, RepositoryReference
+from airflow_registry_triggers.oci_names import DOCKER_HUB_HOST, is_docker_hub
+from airflow_registry_triggers.registry.names import RepositoryReference
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from airflow.sdk import Connection
 
+    from airflow_registry_triggers.registry.caching_client import CachingClient
     from airflow_registry_triggers.registry.client import RegistryClient
     from airflow_registry_triggers.registry.poll import Poll
-    from airflow_registry_triggers.registry.caching_client import SharedRound
     from airflow_registry_triggers.registry.watermark import Watermark
     from airflow_registry_triggers.tag_rule import TagRule
 
@@ -122,7 +123,7 @@ class RegistryTarget:
 
     async def poll_with(
         self,
-        client: RegistryClient | SharedRound,
+        client: RegistryClient | CachingClient,
         watermark: Watermark,
         rule: TagRule,
         first_run: str | None = None,
@@ -269,7 +270,7 @@ def _connection_address(connection: Connection, read: ConnectionExtra) -> tuple[
         host = f"[{host}]"
     if connection.port and urlsplit(f"//{host}").port is None:
         host = f"{host}:{connection.port}"
-    if host in ("docker.io", "index.docker.io"):
+    if is_docker_hub(host):
         # What a docker Connection names for logging in is not the host that answers.
         host, prefix = DOCKER_HUB_HOST, ""
     prefix = prefix.strip("/").removesuffix("v2").strip("/")

@@ -54,7 +54,7 @@ def allowed_networks() -> tuple[str, ...]:
     """
     from airflow.sdk.configuration import conf
 
-    from airflow_registry_triggers.webhook.network import parse_networks
+    from airflow_registry_triggers.addresses.table import parse_networks
 
     text = conf.get(CONFIG_SECTION, ALLOWED_NETWORKS, fallback="")
     return tuple(str(network) for network in parse_networks(text or ""))

@@ -4,19 +4,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_registry_triggers.common.state_store import load_chunked, save_chunked
+from airflow_registry_triggers.matching.inputs import CONF_KEY, InputItem, flattened, numbered
 from airflow_registry_triggers.notification import InvalidNotification, Notification
-from airflow_registry_triggers.matching.inputs import Incoming, notifications_of_event
-from airflow_registry_triggers.common.state_store import recall, remember
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.sdk import Asset, Context
 
-__all__ = ["late_notifications"]
+__all__ = ["is_repository", "missed_events", "notifications_of_event", "notifications_of_events"]
+
+ASSET_SCHEME = "oci://"
 
 LATE = "late"
 
@@ -24,7 +27,7 @@ SKEW = timedelta(seconds=2)
 """By how much the clocks of scheduler and triggerer may differ."""
 
 
-def late_notifications(context: Context, assets: Sequence[Asset]) -> list[Incoming]:
+def missed_events(context: Context, assets: Sequence[Asset]) -> list[InputItem]:
     """
     Give the payloads of events that came in before the run began and are not among those that began it.
 
@@ -43,9 +46,9 @@ def late_notifications(context: Context, assets: Sequence[Asset]) -> list[Incomi
         return []
     store = context["task_state_store"]
     is_repeated = run.clear_number or context["ti"].try_number > 1
-    kept: list[list[Any]] | None = recall(store, LATE) if is_repeated else None
+    kept: list[list[Any]] | None = load_chunked(store, LATE) if is_repeated else None
     if kept is not None:
-        return [Incoming(*parts) for parts in kept]
+        return [InputItem(*parts) for parts in kept]
     if run.clear_number:
         # Its beginning is now that of the repeated run, and what has come since has had its own runs.
         return []
@@ -55,7 +58,7 @@ def late_notifications(context: Context, assets: Sequence[Asset]) -> list[Incomi
     late = (incoming for asset, event in events for incoming in notifications_of_event(asset, event))
     found = [incoming for incoming in late if _is_notification(incoming.value)]
     if found:
-        remember(store, LATE, found)
+        save_chunked(store, LATE, found)
     return found
 
 
@@ -78,3 +81,59 @@ def _is_notification(value: Any) -> bool:
     except InvalidNotification:
         return False
     return True
+
+
+def notifications_of_events(context: Context) -> list[InputItem]:
+    """
+    Give the payloads of the asset events that began the run, oldest first.
+
+    One run may have many: Airflow puts the events that came in while it was busy into one run. Events of
+    assets that are no repositories are none of ours. Those that Airflow left behind when it made the run
+    are among them.
+
+    :param context: Airflow's context
+    """
+    triggering = context.get("triggering_asset_events") or {}
+    events = {asset: of_asset for asset, of_asset in triggering.items() if is_repository(asset)}
+    found: list[tuple[Any, list[InputItem]]] = [
+        (getattr(event, "timestamp", None), notifications_of_event(asset, event))
+        for asset, of_asset in events.items()
+        for event in of_asset
+    ]
+    if all(timestamp is not None for timestamp, _ in found):
+        found.sort(key=lambda item: item[0])
+    own = [incoming for _, of_event in found for incoming in of_event]
+    return [*own, *missed_events(context, list(events))]
+
+
+def notifications_of_event(asset: Any, event: Any) -> list[InputItem]:
+    """
+    Give what one event carries. A run may meet an event that is another's too: what identifies it is its own.
+
+    :param asset: the asset
+    :param event: one of its events
+    """
+    source = f"{asset.uri}@{getattr(event, 'timestamp', None)}"
+    return numbered(flattened(notification_of_extra(event.extra)), source)
+
+
+def is_repository(asset: Any) -> bool:
+    """
+    Tell whether an asset is a repository.
+
+    :param asset: an asset, or an alias
+    """
+    return str(getattr(asset, "uri", "")).startswith(ASSET_SCHEME)
+
+
+def notification_of_extra(extra: Any) -> Any:
+    """
+    Take the notification out of an event: made by the watcher, or by hand over REST.
+
+    :param extra: the event's extra
+    """
+    if isinstance(extra, Mapping) and "push_data" not in extra:
+        for key in ("payload", CONF_KEY):
+            if key in extra:
+                return extra[key]
+    return extra

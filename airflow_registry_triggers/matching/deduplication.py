@@ -8,12 +8,16 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from airflow_registry_triggers.common.state_store import STATE_ASSET, state_prefix
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from airflow.sdk import Context
+
     from airflow_registry_triggers.notification import Notification
 
-__all__ = ["PassedOn", "shard_of"]
+__all__ = ["DedupShard", "Deduplicator", "NullDeduplicator", "shard_of"]
 
 SHARDS = 32
 
@@ -41,7 +45,7 @@ def shard_of(notification: Notification) -> str:
     return f"{int(_key(notification)[:8], 16) % SHARDS:02x}"
 
 
-class PassedOn:
+class DedupShard:
     """
     One shard: for each tag the ids that were passed on, and by which run.
 
@@ -123,3 +127,70 @@ def _pushes(groups: Any, runs: Any) -> Iterator[tuple[str, str]]:
     for number, text in groups:
         for begin in range(0, len(text), _ID_DIGITS):
             yield text[begin : begin + _ID_DIGITS], str(runs[number])
+
+
+class Deduplicator:
+    """
+    What a match task passed on, in this run and in others; a mapped one keeps each rule apart.
+
+    :param context: Airflow's context
+    :param rule_key: tells the rules of a mapped task apart
+    """
+
+    def __init__(self, context: Context, rule_key: tuple[object, ...]) -> None:
+        ti = context["ti"]
+        is_mapped = ti.map_index is not None and ti.map_index >= 0
+        rule = rule_key if is_mapped else ()
+        self._run_id = str(context["run_id"])
+        self._store = context["asset_state_store"][STATE_ASSET]
+        self._prefix = state_prefix("passed_on", ti.dag_id, ti.task_id, *rule)
+        self._new: set[str] = set()
+        self._shards: dict[str, DedupShard] = {}
+        self._changed: set[str] = set()
+
+    def passed_on_by(self, notification: Notification) -> str | None:
+        """
+        Tell which other run passed it on, or this try, a moment ago: a repeated try judges the same.
+
+        :param notification: a notification
+        """
+        if notification.id in self._new:
+            return self._run_id
+        run = self._shard(shard_of(notification)).by_whom(notification)
+        return None if run == self._run_id else run
+
+    def claim(self, notification: Notification) -> None:
+        """
+        Remember that this run passes it on.
+
+        :param notification: a notification
+        """
+        if notification.id:
+            self._new.add(notification.id)
+        name = shard_of(notification)
+        self._shard(name).add(notification, self._run_id)
+        self._changed.add(name)
+
+    def save(self) -> None:
+        """Store what was claimed."""
+        for name in sorted(self._changed):
+            self._store.set(self._prefix + name, self._shards[name].to_dict())
+
+    def _shard(self, name: str) -> DedupShard:
+        if name not in self._shards:
+            self._shards[name] = DedupShard(self._store.get(self._prefix + name))
+        return self._shards[name]
+
+
+class NullDeduplicator:
+    """What a test of the trigger knows of other runs."""
+
+    def passed_on_by(self, notification: Notification) -> str | None:
+        """Tell of no run: a test repeats nothing."""
+        return None
+
+    def claim(self, notification: Notification) -> None:
+        """Remember nothing: no push is a repeat of a test."""
+
+    def save(self) -> None:
+        """Store nothing."""

@@ -14,14 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONF_KEY",
-    "Incoming",
+    "InputItem",
     "flattened",
     "id_source",
-    "is_repository",
-    "notification_of_extra",
     "notifications_of_conf",
-    "notifications_of_event",
-    "notifications_of_events",
     "numbered",
     "parsed",
 ]
@@ -29,10 +25,8 @@ __all__ = [
 CONF_KEY = "notification"
 """Key of a run's conf that holds a notification, for a test of the trigger."""
 
-ASSET_SCHEME = "oci://"
 
-
-class Incoming(NamedTuple):
+class InputItem(NamedTuple):
     """
     What a task was given, one value of it.
 
@@ -58,72 +52,14 @@ def notifications_of_conf(context: Context) -> list[Any] | None:
     return flattened(conf[CONF_KEY])
 
 
-def numbered(values: Iterable[Any], source: str) -> list[Incoming]:
+def numbered(values: Iterable[Any], source: str) -> list[InputItem]:
     """
     Say of each value what it came with.
 
     :param values: what came in
     :param source: what they came with
     """
-    return [Incoming(value, source, position) for position, value in enumerate(values)]
-
-
-def notifications_of_events(context: Context) -> list[Incoming]:
-    """
-    Give the payloads of the asset events that began the run, oldest first.
-
-    One run may have many: Airflow puts the events that came in while it was busy into one run. Events of
-    assets that are no repositories are none of ours. Those that Airflow left behind when it made the run
-    are among them.
-
-    :param context: Airflow's context
-    """
-    from airflow_registry_triggers.matching.asset_events import late_notifications
-
-    triggering = context.get("triggering_asset_events") or {}
-    events = {asset: of_asset for asset, of_asset in triggering.items() if is_repository(asset)}
-    found: list[tuple[Any, list[Incoming]]] = [
-        (getattr(event, "timestamp", None), notifications_of_event(asset, event))
-        for asset, of_asset in events.items()
-        for event in of_asset
-    ]
-    if all(timestamp is not None for timestamp, _ in found):
-        found.sort(key=lambda item: item[0])
-    own = [incoming for _, of_event in found for incoming in of_event]
-    return [*own, *late_notifications(context, list(events))]
-
-
-def notifications_of_event(asset: Any, event: Any) -> list[Incoming]:
-    """
-    Give what one event carries. A run may meet an event that is another's too: what identifies it is its own.
-
-    :param asset: the asset
-    :param event: one of its events
-    """
-    source = f"{asset.uri}@{getattr(event, 'timestamp', None)}"
-    return numbered(flattened(notification_of_extra(event.extra)), source)
-
-
-def is_repository(asset: Any) -> bool:
-    """
-    Tell whether an asset is a repository.
-
-    :param asset: an asset, or an alias
-    """
-    return str(getattr(asset, "uri", "")).startswith(ASSET_SCHEME)
-
-
-def notification_of_extra(extra: Any) -> Any:
-    """
-    Take the notification out of an event: made by the watcher, or by hand over REST.
-
-    :param extra: the event's extra
-    """
-    if isinstance(extra, Mapping) and "push_data" not in extra:
-        for key in ("payload", CONF_KEY):
-            if key in extra:
-                return extra[key]
-    return extra
+    return [InputItem(value, source, position) for position, value in enumerate(values)]
 
 
 def flattened(value: Any) -> list[Any]:
@@ -156,7 +92,7 @@ def id_source(context: Context) -> str:
     return run_id if map_index is None or map_index < 0 else f"{run_id}/{map_index}"
 
 
-def parsed(values: Iterable[Incoming]) -> Iterator[tuple[Notification | None, str]]:
+def parsed(values: Iterable[InputItem]) -> Iterator[tuple[Notification | None, str]]:
     """
     Read each value; one without an id gets one from what it came with and its position there.
 

@@ -13,20 +13,20 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_registry_triggers.access_log.writer import log_record, push_records
 from airflow_registry_triggers.access_record import AccessRecord
-from airflow_registry_triggers.exceptions import InvalidArgument, MalformedNotifications
+from airflow_registry_triggers.common.state_store import SharedStateMixin
 from airflow_registry_triggers.common.templating import is_literal
+from airflow_registry_triggers.exceptions import InvalidArgument, MalformedNotifications
 from airflow_registry_triggers.links.access_log import AccessLogLink
-from airflow_registry_triggers.operators.match_memory import MatchMemory, NoMemory
+from airflow_registry_triggers.matching.asset_events import notifications_of_events
+from airflow_registry_triggers.matching.deduplication import Deduplicator, NullDeduplicator
 from airflow_registry_triggers.matching.inputs import (
-    Incoming,
+    InputItem,
     flattened,
     id_source,
     notifications_of_conf,
-    notifications_of_events,
     numbered,
     parsed,
 )
-from airflow_registry_triggers.common.state_store import KeepsState
 from airflow_registry_triggers.tag_rule import TagRule
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ UNTRIGGERED = "untriggered"
 DUPLICATE = "duplicate"
 
 
-class TriggerMatchOperator(KeepsState, BaseOperator, SkipMixin):
+class TriggerMatchOperator(SharedStateMixin, BaseOperator, SkipMixin):
     """
     Judge each notification by a rule; pass on those that trigger, skip what follows when none does.
 
@@ -117,7 +117,11 @@ class TriggerMatchOperator(KeepsState, BaseOperator, SkipMixin):
         read = list(parsed(self._incoming(context, tested)))
         valid = [notification for notification, _ in read if notification is not None]
         # A test of the trigger may be the copy of a push: it is no repeat, and no push is one of it.
-        memory = MatchMemory(self, context) if tested is None else NoMemory()
+        memory = (
+            Deduplicator(context, (self.trigger_name, self.tags, self.tag_regex))
+            if tested is None
+            else NullDeduplicator()
+        )
         records, passed = self._judged(context, rule, valid, memory)
         for record in records:
             log_record(self.log, record)
@@ -146,7 +150,7 @@ class TriggerMatchOperator(KeepsState, BaseOperator, SkipMixin):
                 else str(error)
             ) from None
 
-    def _incoming(self, context: Context, tested: list[Any] | None) -> list[Incoming]:
+    def _incoming(self, context: Context, tested: list[Any] | None) -> list[InputItem]:
         if self.notifications is not None:
             return numbered(flattened(self.notifications), id_source(context))
         if tested is not None:
@@ -159,7 +163,7 @@ class TriggerMatchOperator(KeepsState, BaseOperator, SkipMixin):
         context: Context,
         rule: TagRule,
         notifications: list[Notification],
-        memory: MatchMemory | NoMemory,
+        memory: Deduplicator | NullDeduplicator,
     ) -> tuple[list[AccessRecord], list[Notification]]:
         """Give each one's record, and those that are passed on."""
         ti = context["ti"]
@@ -227,7 +231,7 @@ def _is_match(task: Any) -> bool:
 
 
 def _verdicts(
-    rule: TagRule, notifications: list[Notification], memory: MatchMemory | NoMemory
+    rule: TagRule, notifications: list[Notification], memory: Deduplicator | NullDeduplicator
 ) -> list[tuple[str, str]]:
     """Give each one's status and reason; what triggers is remembered, collapsed later or not."""
     verdicts: list[tuple[str, str]] = []

@@ -15,6 +15,9 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_registry_triggers.access_log.writer import log_record, push_records
+from airflow_registry_triggers.common.templating import is_literal
+from airflow_registry_triggers.delivery.batch import DeliveryBatch
+from airflow_registry_triggers.delivery.retry_policy import WebhookRetryPolicy
 from airflow_registry_triggers.exceptions import InvalidArgument
 from airflow_registry_triggers.hooks.webhook import (
     WebhookHook,
@@ -23,17 +26,14 @@ from airflow_registry_triggers.hooks.webhook import (
     mask_header_secrets,
     mask_url_secrets,
 )
-from airflow_registry_triggers.common.templating import is_literal
 from airflow_registry_triggers.links.access_log import AccessLogLink
-from airflow_registry_triggers.delivery.batch import DeliveryRound
-from airflow_registry_triggers.delivery.retry_policy import WebhookRetryPolicy
-from airflow_registry_triggers.operators.upstream import check_upstream
 from airflow_registry_triggers.matching.inputs import flattened, id_source, numbered, parsed
+from airflow_registry_triggers.operators.upstream import check_upstream
 from airflow_registry_triggers.webhook.body import check_body
 from airflow_registry_triggers.webhook.headers import check_headers
 from airflow_registry_triggers.webhook.limits import DEFAULT_TIMEOUT, check_timeout
-from airflow_registry_triggers.webhook.redaction.fields import secret_header_values, url_secrets
 from airflow_registry_triggers.webhook.outcome import check_success_statuses
+from airflow_registry_triggers.webhook.redaction.fields import secret_header_values, url_secrets
 from airflow_registry_triggers.webhook.url import parse_endpoint
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class WebhookDeliverOperator(BaseOperator):
         self.body = body
         self.timeout = timeout
         self.success_statuses = success_statuses
-        self._round: DeliveryRound | None = None
+        self._round: DeliveryBatch | None = None
         if url is None and webhook_conn_id is None:
             raise ValueError("give url, webhook_conn_id or both: there is nowhere to send to")
         check_literal(
@@ -164,7 +164,7 @@ class WebhookDeliverOperator(BaseOperator):
         read = list(parsed(numbered(values, id_source(context))))
         items = [(item, item.trigger.get("name") or name) for item, _ in read if item is not None]
         problems = [problem for _, problem in read if problem]
-        work = DeliveryRound(
+        work = DeliveryBatch(
             context, self._delivery(), items, problems, lambda record: log_record(self.log, record)
         )
         return self._send(context, work)
@@ -174,7 +174,7 @@ class WebhookDeliverOperator(BaseOperator):
         if self._round is not None:
             self._round.cancel()
 
-    def _send(self, context: Context, work: DeliveryRound) -> list[dict[str, Any]]:
+    def _send(self, context: Context, work: DeliveryBatch) -> list[dict[str, Any]]:
         self._round = work
         try:
             asyncio.run(work.send_all())

@@ -14,12 +14,12 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-__all__ = ["PAGE", "URL_PREFIX", "AccessLogPlugin"]
+from airflow_registry_triggers.plugins.openapi import URL_PREFIX
+
+__all__ = ["PAGE", "AccessLogPlugin"]
 
 PAGE = "Access Log"
 """Name of the page, and of the global function of its script."""
-
-URL_PREFIX = "/registry-triggers"
 
 log = logging.getLogger(__name__)
 

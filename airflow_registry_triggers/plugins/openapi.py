@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["DescribeRoutes"]
+__all__ = ["URL_PREFIX", "DescribeRoutes"]
+
+URL_PREFIX = "/registry-triggers"
+"""Path below which Airflow mounts the routes."""
 
 
 class DescribeRoutes:
@@ -31,7 +34,6 @@ class DescribeRoutes:
 
 
 def _describe(api_server: FastAPI) -> None:
-    from airflow_registry_triggers.plugins.access_log import URL_PREFIX
     from airflow_registry_triggers.plugins.routes import app
 
     whole, ours = api_server.openapi(), app.openapi()

@@ -17,7 +17,7 @@ FILES = ("text", "server", "parts", "filters", "actions", "entry", "list", "page
 @cache
 def script() -> bytes:
     """Read the script: the files one after the other, each run as it is."""
-    folder = Path(__file__).with_name("page")
+    folder = Path(__file__).with_name("ui")
     return b"\n".join((folder / f"{name}.js").read_bytes() for name in FILES)
 
 

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.registry.client import RegistryClient
     from airflow_registry_triggers.registry.http.pagination import Listing
 
-__all__ = ["SharedRound"]
+__all__ = ["CachingClient"]
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 
 
-class SharedRound:
+class CachingClient:
     """
     A client that gives the same answer to the same question, for as long as one round lasts.
 

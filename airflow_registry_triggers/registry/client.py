@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Self
 
 from yarl import URL
 
-from airflow_registry_triggers.registry.http.auth import Credentials
-from airflow_registry_triggers.registry.base_url import base_of, registry_name
-from airflow_registry_triggers.registry.errors import RegistryError
-from airflow_registry_triggers.registry.http.request import Answer, shown
-from airflow_registry_triggers.registry.http.headers import next_link, parse_challenges
-from airflow_registry_triggers.registry.http.rate_limits import Limits
-from airflow_registry_triggers.registry.http.pagination import KnownDigest, Listing, ListingReader, next_page
 from airflow_registry_triggers.oci_names import checked_repository, checked_tag
-from airflow_registry_triggers.registry.http.session import Transport
+from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.http.auth import Credentials
+from airflow_registry_triggers.registry.http.headers import next_link, parse_challenges
+from airflow_registry_triggers.registry.http.pagination import KnownDigest, Listing, ListingReader, next_page
+from airflow_registry_triggers.registry.http.rate_limits import Limits
+from airflow_registry_triggers.registry.http.request import Answer, shown
 from airflow_registry_triggers.registry.http.responses import (
     checked_digest,
     digest_of_manifest,
@@ -25,6 +23,8 @@ from airflow_registry_triggers.registry.http.responses import (
     is_registry,
     no_registry,
 )
+from airflow_registry_triggers.registry.http.session import Transport
+from airflow_registry_triggers.registry.names import base_of, registry_name
 
 if TYPE_CHECKING:
     from types import TracebackType

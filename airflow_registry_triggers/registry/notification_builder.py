@@ -14,9 +14,9 @@ from airflow_registry_triggers.notification import Notification, push_id
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from airflow_registry_triggers.registry.watermark import Mark
+    from airflow_registry_triggers.registry.watermark import TagState
 
-__all__ = ["DEFAULT_FACTS", "Push", "PushWriter"]
+__all__ = ["DEFAULT_FACTS", "NotificationBuilder", "Push"]
 
 DEFAULT_FACTS = {
     "date_created": "",
@@ -37,12 +37,12 @@ class Push(NamedTuple):
     :param pushed_at: the registry's time, seconds since 1970; None where it does not tell
     """
 
-    mark: Mark
+    mark: TagState
     previous: str | None
     pushed_at: float | None
 
 
-class PushWriter:
+class NotificationBuilder:
     """
     Writes the notifications of one poll.
 

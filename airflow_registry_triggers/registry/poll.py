@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from airflow_registry_triggers.registry.client import ACCEPT
 from airflow_registry_triggers.registry.errors import StormHeld
-from airflow_registry_triggers.registry.scan import Seen, look
-from airflow_registry_triggers.registry.notification_builder import Push, PushWriter
-from airflow_registry_triggers.registry.watermark import Coverage, Mark, Watermark
+from airflow_registry_triggers.registry.notification_builder import NotificationBuilder, Push
+from airflow_registry_triggers.registry.scan import ScanResult, scan
+from airflow_registry_triggers.registry.watermark import TagState, WatchScope, Watermark
 from airflow_registry_triggers.tag_rule import TagRule
 
 if TYPE_CHECKING:
@@ -38,19 +38,19 @@ class Poll:
     """
     What one poll found.
 
-    Save ``groundwork`` first, hand the notifications on, then advance the watermark by their marks: a process
+    Save ``watermark_before`` first, emit the notifications, then advance the watermark by them: a process
     that is killed in between finds the same pushes again, with the same ids.
 
     :param notifications: the pushes that are new, the earliest first
     :param watermark: all of it, as it is after the notifications were handed on
-    :param groundwork: all but the marks of the notifications; may be stored at once
+    :param watermark_before: all but the marks of the notifications; may be stored at once
     :param unknown: tags that could not be asked about in this poll, with the reason; they stay as they were
     :param warnings: what a person should know, such as lost state; each has been logged
     """
 
     notifications: list[Notification]
     watermark: Watermark
-    groundwork: Watermark
+    watermark_before: Watermark
     unknown: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
@@ -93,22 +93,22 @@ async def poll(
     if first_run not in FIRST_RUNS:
         raise ValueError(f"first_run={first_run!r}: must be one of {', '.join(FIRST_RUNS)}")
     facts, moment = repository_facts or {}, now or datetime.now(UTC)
-    writer = PushWriter(client.registry, repository, timezone, facts, moment)
-    coverage = Coverage(rule, updates, referrers, _ACCEPT_MARK, client.registry)
+    writer = NotificationBuilder(client.registry, repository, timezone, facts, moment)
+    coverage = WatchScope(rule, updates, referrers, _ACCEPT_MARK, client.registry)
     judge = _Judge(watermark, coverage, first_run)
-    seen = await look(client, repository, judge.coverage, judge.wants_digest, judge.is_first)
+    seen = await scan(client, repository, judge.coverage, judge.wants_digest, judge.is_first)
     pushes = judge.judged(seen)
     if storm_limit is not None and len(pushes) > storm_limit:
         raise StormHeld(len(pushes), storm_limit, repository)
-    groundwork = judge.groundwork
-    epoch = groundwork.epoch or ""
+    watermark_before = judge.watermark_before
+    epoch = watermark_before.epoch or ""
     warnings = [*judge.warnings(repository), *_unknown_warning(repository, seen, unknown_before)]
     for warning in warnings:
         log.warning("%s", warning)
     return Poll(
         [writer.notification(push, epoch) for push in writer.in_order(pushes)],
-        groundwork.advanced((push.mark for push in pushes), epoch),
-        groundwork,
+        watermark_before.advanced((push.mark for push in pushes), epoch),
+        watermark_before,
         seen.unknown,
         warnings,
     )
@@ -123,11 +123,11 @@ class _Judge:
     :param first_run: ``baseline`` or ``notify``
     """
 
-    def __init__(self, watermark: Watermark, coverage: Coverage, first_run: str) -> None:
+    def __init__(self, watermark: Watermark, coverage: WatchScope, first_run: str) -> None:
         self.coverage = coverage
         self._stored = watermark
         self._before = _prepared(watermark, coverage)
-        self._baselines: list[Mark] = []
+        self._baselines: list[TagState] = []
         before = watermark.coverage
         self._has_moved = before is not None and before.is_of_another_registry(coverage)
         is_silent = watermark.epoch is None and first_run == "baseline"
@@ -140,7 +140,7 @@ class _Judge:
         return self._stored.epoch is None
 
     @property
-    def groundwork(self) -> Watermark:
+    def watermark_before(self) -> Watermark:
         """What may be stored before anything is announced."""
         return self._before.baselined(self._baselines)
 
@@ -153,7 +153,7 @@ class _Judge:
         # Without a listing, only asking tells whether the tag is there at all.
         return self.coverage.rule.tags is not None or not self._is_baseline(tag, None)
 
-    def judged(self, seen: Seen) -> list[Push]:
+    def judged(self, seen: ScanResult) -> list[Push]:
         """
         Tell pushes from baselines; what is absent changes nothing.
 
@@ -163,17 +163,17 @@ class _Judge:
         for tag, known in seen.digests.items():
             mark = self._before.mark_of(tag)
             if self._is_baseline(tag, mark):
-                self._baselines.append(Mark(tag, mark.generation if mark else 0, known.digest))
+                self._baselines.append(TagState(tag, mark.generation if mark else 0, known.digest))
             elif mark is None:
-                pushes.append(Push(Mark(tag, 1, known.digest), None, known.pushed_at))
+                pushes.append(Push(TagState(tag, 1, known.digest), None, known.pushed_at))
             elif self.coverage.updates and mark.digest != known.digest:
-                after = Mark(tag, mark.generation + 1, known.digest)
+                after = TagState(tag, mark.generation + 1, known.digest)
                 pushes.append(Push(after, mark.digest, known.pushed_at))
         for tag in (*seen.unknown, *seen.not_asked):
             # There at the baseline, but its digest is not known: once it is, that is no push.
             mark = self._before.mark_of(tag)
             if self._is_baseline(tag, mark):
-                self._baselines.append(Mark(tag, mark.generation if mark else 0, None))
+                self._baselines.append(TagState(tag, mark.generation if mark else 0, None))
         return pushes
 
     def warnings(self, repository: str) -> list[str]:
@@ -202,7 +202,7 @@ class _Judge:
             )
         ]
 
-    def _is_baseline(self, tag: str, mark: Mark | None) -> bool:
+    def _is_baseline(self, tag: str, mark: TagState | None) -> bool:
         if self._all_baseline or (mark is not None and mark.digest is None):
             return True
         stored = self._stored
@@ -211,7 +211,7 @@ class _Judge:
         return stored.is_lost(tag) or stored.coverage is None or not stored.coverage.covers(tag)
 
 
-def _prepared(watermark: Watermark, coverage: Coverage) -> Watermark:
+def _prepared(watermark: Watermark, coverage: WatchScope) -> Watermark:
     """Give the watermark to go on from: with an epoch, and without digests that cannot be compared."""
     before = watermark.coverage
     if watermark.epoch is None or (before is not None and before.is_of_another_registry(coverage)):
@@ -223,7 +223,7 @@ def _prepared(watermark: Watermark, coverage: Coverage) -> Watermark:
     return watermark.covering(coverage)
 
 
-def _unknown_warning(repository: str, seen: Seen, before: Collection[str]) -> list[str]:
+def _unknown_warning(repository: str, seen: ScanResult, before: Collection[str]) -> list[str]:
     if set(seen.unknown) <= set(before):
         return []
     tag, reason = next(iter(seen.unknown.items()))

@@ -10,23 +10,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_registry_triggers.registry.errors import RegistryError
-from airflow_registry_triggers.registry.http.rate_limits import MAX_WAIT
 from airflow_registry_triggers.registry.http.pagination import KnownDigest, Listing
+from airflow_registry_triggers.registry.http.rate_limits import MAX_WAIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from airflow_registry_triggers.registry.client import RegistryClient
-    from airflow_registry_triggers.registry.watermark import Coverage
+    from airflow_registry_triggers.registry.watermark import WatchScope
 
-__all__ = ["Seen", "look"]
+__all__ = ["ScanResult", "scan"]
 
 _MAX_IN_A_ROW = 10
 """Failures in a row that would befall each other request too, after which a poll asks no more."""
 
 
 @dataclass(slots=True)
-class Seen:
+class ScanResult:
     """
     What the registry told of the tags that are watched; those that are absent are nowhere in it.
 
@@ -40,13 +40,13 @@ class Seen:
     not_asked: list[str] = field(default_factory=list)
 
 
-async def look(
+async def scan(
     client: RegistryClient,
     repository: str,
-    coverage: Coverage,
+    coverage: WatchScope,
     wants_digest: Callable[[str], bool],
     is_first: bool,
-) -> Seen:
+) -> ScanResult:
     """
     Ask what there is to ask.
 
@@ -63,7 +63,7 @@ async def look(
     listed = coverage.rule.tags
     listing = await client.list(repository) if listed is None else Listing(list(listed))
     covered = [tag for tag in listing.tags if coverage.covers(tag)]
-    seen = Seen({tag: listing.known[tag] for tag in covered if tag in listing.known})
+    seen = ScanResult({tag: listing.known[tag] for tag in covered if tag in listing.known})
     wanted: list[str] = []
     for tag in covered:
         if tag not in seen.digests:

@@ -13,11 +13,11 @@ from airflow_registry_triggers.tag_rule import TagRule
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Coverage"]
+__all__ = ["WatchScope"]
 
 
 @dataclass(frozen=True, slots=True)
-class Coverage:
+class WatchScope:
     """
     What was watched when a watermark was stored; what was not, is a baseline when it is watched later.
 
@@ -34,7 +34,7 @@ class Coverage:
     accept: str
     registry: str = ""
 
-    def is_of_another_registry(self, other: Coverage) -> bool:
+    def is_of_another_registry(self, other: WatchScope) -> bool:
         """
         Tell whether two registries were asked: what one has tells nothing of pushes to the other.
 
@@ -60,7 +60,7 @@ class Coverage:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Coverage:
+    def from_dict(cls, data: Mapping[str, Any]) -> WatchScope:
         """
         Read the JSON form.
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from airflow_registry_triggers.registry.scope import Coverage
 from airflow_registry_triggers.oci_names import is_digest
+from airflow_registry_triggers.registry.scope import WatchScope
 from airflow_registry_triggers.registry.watermark_codec import (
     KEY_SIZE,
     MAX_VALUE,
@@ -24,7 +24,7 @@ from airflow_registry_triggers.registry.watermark_codec import (
     unpack,
 )
 
-__all__ = ["HEAD_KEY", "Coverage", "Mark", "Watermark"]
+__all__ = ["HEAD_KEY", "TagState", "WatchScope", "Watermark"]
 
 HEAD_KEY = "head"
 """Key of the value that is read first and written last."""
@@ -33,7 +33,7 @@ _FORM = 1
 _MAX_SHARDS = 4096
 
 
-class Mark(NamedTuple):
+class TagState(NamedTuple):
     """
     What has been handed on of one tag.
 
@@ -65,12 +65,12 @@ class Watermark:
 
     epoch: str | None = None
     salt: str = ""
-    coverage: Coverage | None = None
+    coverage: WatchScope | None = None
     shards: tuple[Shard | None, ...] = ()
     lost: bool = False
 
     @classmethod
-    def begun(cls, coverage: Coverage) -> Watermark:
+    def begun(cls, coverage: WatchScope) -> Watermark:
         """Give an empty watermark with an epoch of its own."""
         return cls(secrets.token_hex(8), secrets.token_hex(8), coverage, ({},))
 
@@ -87,19 +87,19 @@ class Watermark:
         """How many shards cannot be read."""
         return self.shards.count(None)
 
-    def mark_of(self, tag: str) -> Mark | None:
+    def mark_of(self, tag: str) -> TagState | None:
         """Tell what is remembered of a tag, None for nothing."""
         if not self.shards:
             return None
         key, shard = self._place(tag)
         entry = shard.get(key) if shard else None
-        return Mark(tag, *entry) if entry else None
+        return TagState(tag, *entry) if entry else None
 
     def is_lost(self, tag: str) -> bool:
         """Tell whether what was remembered of a tag, if anything, cannot be read."""
         return self.lost or (bool(self.shards) and self._place(tag)[1] is None)
 
-    def advanced(self, marks: Iterable[Mark], epoch: str) -> Watermark:
+    def advanced(self, marks: Iterable[TagState], epoch: str) -> Watermark:
         """
         Remember what was handed on, forward only: doing it again, or late, changes nothing.
 
@@ -110,11 +110,11 @@ class Watermark:
             return self
         return self._with((mark for mark in marks if is_digest(mark.digest)), forward=True)
 
-    def baselined(self, marks: Iterable[Mark]) -> Watermark:
+    def baselined(self, marks: Iterable[TagState]) -> Watermark:
         """Remember what is there without handing it on."""
         return self._with(marks, forward=False)
 
-    def covering(self, coverage: Coverage) -> Watermark:
+    def covering(self, coverage: WatchScope) -> Watermark:
         """Give the same for what is watched now."""
         return self if coverage == self.coverage else replace(self, coverage=coverage)
 
@@ -215,7 +215,7 @@ class Watermark:
         key = self._key(tag)
         return key, self.shards[_number(key, len(self.shards))]
 
-    def _with(self, marks: Iterable[Mark], *, forward: bool) -> Watermark:
+    def _with(self, marks: Iterable[TagState], *, forward: bool) -> Watermark:
         changed: dict[int, dict[bytes, Entry]] = {}
         for tag, generation, digest in marks:
             key = self._key(tag)
@@ -257,14 +257,14 @@ def _checksum(head: Mapping[str, Any]) -> int:
     return zlib.crc32(json.dumps(head, sort_keys=True).encode())
 
 
-def _read_head(head: Any) -> tuple[str, str, Coverage | None]:
+def _read_head(head: Any) -> tuple[str, str, WatchScope | None]:
     if not isinstance(head, Mapping):
         raise TypeError("no object")
     told = {key: value for key, value in head.items() if key != "check"}
     if told["form"] != _FORM or head["check"] != _checksum(told) or not Watermark.keys(head):
         raise ValueError("another form, or damaged")
     try:
-        coverage = Coverage.from_dict(told)
+        coverage = WatchScope.from_dict(told)
     except ValueError:
         # The rule worked once and does not now: nothing counts as covered, so all is a baseline.
         coverage = None

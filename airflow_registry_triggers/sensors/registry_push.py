@@ -13,15 +13,22 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
+from airflow_registry_triggers.common.metrics import SENSOR, count_detected
+from airflow_registry_triggers.common.state_store import (
+    STATE_ASSET,
+    SharedStateMixin,
+    WatermarkStore,
+    load_chunked,
+    save_chunked,
+    state_prefix,
+)
+from airflow_registry_triggers.common.templating import is_literal
 from airflow_registry_triggers.exceptions import InvalidArgument, RegistryFault
 from airflow_registry_triggers.hooks.registry import FIRST_RUNS, RegistryHook, RegistryTarget
-from airflow_registry_triggers.common.templating import is_literal
-from airflow_registry_triggers.common.metrics import SENSOR, count_detected
+from airflow_registry_triggers.matching.inputs import notifications_of_conf
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.names import RepositoryReference
-from airflow_registry_triggers.registry.watermark import Mark
-from airflow_registry_triggers.matching.inputs import notifications_of_conf
-from airflow_registry_triggers.common.state_store import STATE, KeepsState, WatermarkStore, recall, remember, state_prefix
+from airflow_registry_triggers.registry.watermark import TagState
 from airflow_registry_triggers.tag_rule import TagRule
 
 if TYPE_CHECKING:
@@ -36,7 +43,7 @@ __all__ = ["RegistryPushSensor"]
 HANDED_ON = "handed_on"
 
 
-class RegistryPushSensor(KeepsState, BaseSensorOperator):
+class RegistryPushSensor(SharedStateMixin, BaseSensorOperator):
     """
     Wait until a tag of a repository is new or points at another digest; give the list of notifications.
 
@@ -121,7 +128,7 @@ class RegistryPushSensor(KeepsState, BaseSensorOperator):
                 raise fault from None
             raise
 
-    def resume_after_change(self, context: Context, event: Any = None, started_at: float = 0.0) -> Any:
+    def execute_complete(self, context: Context, event: Any = None, started_at: float = 0.0) -> Any:
         """
         Go on after the trigger fired: poll again and decide.
 
@@ -167,7 +174,7 @@ class RegistryPushSensor(KeepsState, BaseSensorOperator):
                 state_prefix=self._prefix(context, self._target()),
                 poll_interval=self.poke_interval,
             ),
-            method_name="resume_after_change",
+            method_name="execute_complete",
             kwargs={"started_at": started_at},
             timeout=timedelta(seconds=left),
         )
@@ -200,8 +207,8 @@ class RegistryPushSensor(KeepsState, BaseSensorOperator):
             return given
         self._check_rendered()
         target = self._target()
-        store = WatermarkStore(context["asset_state_store"][STATE], self._prefix(context, target))
-        memo = recall(context["task_state_store"], HANDED_ON)
+        store = WatermarkStore(context["asset_state_store"][STATE_ASSET], self._prefix(context, target))
+        memo = load_chunked(context["task_state_store"], HANDED_ON)
         if memo is None:
             memo = self._poll_and_remember(context, target, store)
         if memo:
@@ -216,12 +223,12 @@ class RegistryPushSensor(KeepsState, BaseSensorOperator):
         result = self._poll(target, watermark)
         if result is None:
             return None
-        store.save(result.groundwork, watermark)
+        store.save(result.watermark_before, watermark)
         found = [notification.to_dict() for notification in result.notifications]
         if not found:
             return None
         self.log.info("%s: %d pushes", target.repository, len(found))
-        remember(context["task_state_store"], HANDED_ON, found)
+        save_chunked(context["task_state_store"], HANDED_ON, found)
         count_detected(len(found), SENSOR)
         return found
 
@@ -245,7 +252,7 @@ class RegistryPushSensor(KeepsState, BaseSensorOperator):
         """Move the watermark past what was handed on; forward only, so repeating it changes nothing."""
         events = [item["event"] for item in found]
         marks = [
-            Mark(item["push_data"]["tag"], event["generation"], item["push_data"]["digest"])
+            TagState(item["push_data"]["tag"], event["generation"], item["push_data"]["digest"])
             for item, event in zip(found, events, strict=True)
         ]
         watermark = store.load()

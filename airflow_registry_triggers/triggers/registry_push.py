@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
+from airflow_registry_triggers.common.state_store import WatermarkStore, shared_state
 from airflow_registry_triggers.hooks.registry import RegistryHook
 from airflow_registry_triggers.registry.errors import RegistryError
-from airflow_registry_triggers.common.state_store import WatermarkStore, shared_state
 from airflow_registry_triggers.tag_rule import TagRule
-from airflow_registry_triggers.watcher.subscribers import StreamKey, watching
 from airflow_registry_triggers.watcher.producer import RegistryProducer
+from airflow_registry_triggers.watcher.subscribers import StreamKey, watching
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -97,7 +97,7 @@ class RegistryChangeTrigger(BaseTrigger):
         watermark = await store.aload()
         target = await RegistryHook(self.registry_conn_id).atarget(self.repository)
         found = await target.poll(watermark, rule, self.first_run)
-        return bool(found.notifications or found.groundwork.changes_since(watermark))
+        return bool(found.notifications or found.watermark_before.changes_since(watermark))
 
     def _pause(self, failures: int) -> float:
         pause = min(self.poll_interval * 2.0 ** min(failures, 10), max(MAX_WAIT, self.poll_interval))
@@ -160,7 +160,7 @@ class RegistryPushTrigger(BaseEventTrigger):
 
         :param shared_stream: the pushes of all assets of the stream
         """
-        from airflow_registry_triggers.assets.oci import asset_uri
+        from airflow_registry_triggers.registry.asset_uri import asset_uri
 
         rule = TagRule(tags=self.tags, tag_regex=self.tag_regex)
         asset = asset_uri(self.repository, self.registry_conn_id, self.tags, self.tag_regex)

@@ -9,7 +9,7 @@ import random
 
 from airflow_registry_triggers.registry.errors import RegistryError
 
-__all__ = ["FIRST_BACK_OFF", "Trouble"]
+__all__ = ["FIRST_BACK_OFF", "FailureBackoff"]
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ MAX_ASKED = 3600.0
 """Seconds, the longest pause that a registry may ask for."""
 
 
-class Trouble:
+class FailureBackoff:
     """
     Says once what is wrong and once that it is over.
 

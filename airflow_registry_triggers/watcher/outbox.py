@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow.sdk.execution_time.context import AssetStateStoreAccessor
 
-__all__ = ["KEY", "SETTLED_AFTER", "Announced"]
+__all__ = ["KEY", "SETTLED_AFTER", "Outbox"]
 
 KEY = "announced"
 
@@ -26,7 +26,7 @@ MAX_VALUE = 40 * 1024
 """Bytes of JSON of one stored value."""
 
 
-class Announced:
+class Outbox:
     """
     The pushes that a watcher announced in the last two minutes, kept in the state of its asset.
 

@@ -13,9 +13,9 @@ from airflow.sdk.configuration import conf
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
 from airflow_registry_triggers.common.metrics import WATCHER, count_detected
+from airflow_registry_triggers.watcher.backoff import FIRST_BACK_OFF, FailureBackoff
 from airflow_registry_triggers.watcher.connection_cache import MAX_AGE, MAX_AGE_IN_TROUBLE, target_for
 from airflow_registry_triggers.watcher.subscribers import StreamKey, Subscription, subscriptions_of
-from airflow_registry_triggers.watcher.backoff import FIRST_BACK_OFF, Trouble
 from airflow_registry_triggers.watcher.watched_asset import PushEvent, WatchedAsset
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class RegistryProducer(SharedStreamProducer):
         self._watched: dict[Subscription, WatchedAsset] = {}
         self._client: RegistryClient | None = None
         self._target: RegistryTarget | None = None
-        self._trouble = Trouble(f"watching {self._repository} through {self._conn_id!r}")
+        self._trouble = FailureBackoff(f"watching {self._repository} through {self._conn_id!r}")
         self._is_first = True
         self._unconfirmed = 0
         self._all_confirmed = asyncio.Event()
@@ -125,13 +125,13 @@ class RegistryProducer(SharedStreamProducer):
 
         What goes wrong for one asset holds up no other: it is raised only when nothing went well.
         """
-        from airflow_registry_triggers.registry.caching_client import SharedRound
+        from airflow_registry_triggers.registry.caching_client import CachingClient
 
         if self._client is None:
             raise RuntimeError("not connected")
         self._keep_up_with_subscriptions()
         due = [watched for watched in self._watched.values() if not watched.rests]
-        client = SharedRound(self._client) if len(due) > 1 else self._client
+        client = CachingClient(self._client) if len(due) > 1 else self._client
         events: list[PushEvent] = []
         faults: dict[WatchedAsset, Exception] = {}
         for watched in due:

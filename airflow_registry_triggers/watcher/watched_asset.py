@@ -8,11 +8,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_registry_triggers.registry.caching_client import SharedRound
-from airflow_registry_triggers.registry.watermark import Mark, Watermark
 from airflow_registry_triggers.common.state_store import WatermarkStore, state_of_asset
-from airflow_registry_triggers.watcher.outbox import Announced
-from airflow_registry_triggers.watcher.backoff import Trouble
+from airflow_registry_triggers.registry.caching_client import CachingClient
+from airflow_registry_triggers.registry.watermark import TagState, Watermark
+from airflow_registry_triggers.watcher.backoff import FailureBackoff
+from airflow_registry_triggers.watcher.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -47,10 +47,10 @@ class PushEvent:
         return self.watched.asset
 
     @property
-    def mark(self) -> Mark:
+    def mark(self) -> TagState:
         """What is to be remembered once it is in the metadata database."""
         pushed = self.payload["push_data"]
-        return Mark(pushed["tag"], self.payload["event"]["generation"], pushed["digest"])
+        return TagState(pushed["tag"], self.payload["event"]["generation"], pushed["digest"])
 
 
 class WatchedAsset:
@@ -67,12 +67,12 @@ class WatchedAsset:
         self.asset, self.rule = subscription.asset, subscription.rule
         state = state_of_asset(self.asset)
         self._store = WatermarkStore(state)
-        self._announced = Announced(state)
+        self._announced = Outbox(state)
         self._stored = Watermark()
         self._unknown: Collection[str] = ()
         self._is_loaded = False
         self._is_begun = False
-        self._trouble = Trouble(f"watching {repository} for the asset {self.asset}")
+        self._trouble = FailureBackoff(f"watching {repository} for the asset {self.asset}")
         self._rests_until = 0.0
 
     @property
@@ -93,7 +93,7 @@ class WatchedAsset:
         """Rest no longer."""
         self._rests_until = 0.0
 
-    async def pushes(self, target: RegistryTarget, client: RegistryClient | SharedRound) -> list[PushEvent]:
+    async def pushes(self, target: RegistryTarget, client: RegistryClient | CachingClient) -> list[PushEvent]:
         """
         Give what is to be announced: first what an earlier watcher may not have brought through.
 
@@ -109,7 +109,7 @@ class WatchedAsset:
             return self._again(unconfirmed)
         await self._announced.settle()
         found = await self._polled(target, client)
-        await self._save(found.groundwork)
+        await self._save(found.watermark_before)
         self._trouble.ended()
         new = [PushEvent(self, notification.to_dict()) for notification in found.notifications]
         return new + self._again(self._announced.take())
@@ -147,15 +147,15 @@ class WatchedAsset:
             stored is None or stored.generation < mark.generation
         )
 
-    async def _polled(self, target: RegistryTarget, client: RegistryClient | SharedRound) -> Poll:
+    async def _polled(self, target: RegistryTarget, client: RegistryClient | CachingClient) -> Poll:
         found = await self._poll(target, client)
         if (found.notifications or self._stored.epoch is None) and await self._is_behind():
-            if isinstance(client, SharedRound):
+            if isinstance(client, CachingClient):
                 client.forget()
             found = await self._poll(target, client)
         return found
 
-    async def _poll(self, target: RegistryTarget, client: RegistryClient | SharedRound) -> Poll:
+    async def _poll(self, target: RegistryTarget, client: RegistryClient | CachingClient) -> Poll:
         found = await target.poll_with(client, self._stored, self.rule, unknown_before=self._unknown)
         self._unknown = found.unknown
         return found

@@ -10,9 +10,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_registry_triggers.webhook.network_errors import NETWORK_ERRORS, Fault, judge_fault
+from airflow_registry_triggers.addresses.guard import LookUp, look_up
+from airflow_registry_triggers.addresses.table import Networks, parse_networks
+from airflow_registry_triggers.http_dates import parse_retry_after
+from airflow_registry_triggers.webhook.connection import Answer, Exchange
 from airflow_registry_triggers.webhook.headers import check_headers, check_sendable, request_headers
 from airflow_registry_triggers.webhook.limits import DEFAULT_TIMEOUT, check_timeout
+from airflow_registry_triggers.webhook.network_errors import NETWORK_ERRORS, Fault, judge_fault
+from airflow_registry_triggers.webhook.outcome import (
+    Outcome,
+    check_success_statuses,
+    heeds_retry_after,
+    judge_status,
+)
+from airflow_registry_triggers.webhook.redaction.capture import recorded_body, recorded_headers
 from airflow_registry_triggers.webhook.redaction.fields import (
     Masker,
     escape_text,
@@ -20,18 +31,8 @@ from airflow_registry_triggers.webhook.redaction.fields import (
     secret_header_values,
     url_secrets,
 )
-from airflow_registry_triggers.webhook.network import LookUp, Networks, look_up, parse_networks
-from airflow_registry_triggers.webhook.outcome import (
-    Outcome,
-    check_success_statuses,
-    heeds_retry_after,
-    judge_status,
-    parse_retry_after,
-)
-from airflow_registry_triggers.webhook.redaction.capture import recorded_body, recorded_headers
-from airflow_registry_triggers.webhook.url_target import with_query
 from airflow_registry_triggers.webhook.tls import client_context
-from airflow_registry_triggers.webhook.connection import Answer, Exchange
+from airflow_registry_triggers.webhook.url_target import with_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -16,7 +16,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from airflow_registry_triggers.webhook.network import GuardedResolver, LookUp, Networks, SocketGuard, look_up
+from airflow_registry_triggers.addresses.guard import GuardedResolver, LookUp, SocketGuard, look_up
 
 if TYPE_CHECKING:
     import ssl
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
 
+    from airflow_registry_triggers.addresses.table import Networks
     from airflow_registry_triggers.webhook.url import Endpoint
 
 __all__ = ["MAX_READ", "Answer", "Exchange"]

@@ -10,15 +10,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airflow_registry_triggers.access_record import AccessRecord
+from airflow_registry_triggers.webhook.attempt import Attempt, check_headers, request_headers, send
 from airflow_registry_triggers.webhook.body import Body, build_body, check_body
 from airflow_registry_triggers.webhook.limits import DEFAULT_TIMEOUT, check_timeout
-from airflow_registry_triggers.webhook.redaction.fields import Masker, escape_text, mask_url, url_secrets
 from airflow_registry_triggers.webhook.outcome import MAX_RETRY_AFTER, Outcome, check_success_statuses
 from airflow_registry_triggers.webhook.redaction.capture import MAX_RECORDED
-from airflow_registry_triggers.webhook.attempt import Attempt, check_headers, request_headers, send
-from airflow_registry_triggers.webhook.url_target import with_query
+from airflow_registry_triggers.webhook.redaction.fields import Masker, escape_text, mask_url, url_secrets
 from airflow_registry_triggers.webhook.tls import client_context
 from airflow_registry_triggers.webhook.url import Endpoint, EndpointRefused, parse_endpoint
+from airflow_registry_triggers.webhook.url_target import with_query
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import aiohttp
 
+from airflow_registry_triggers.addresses.guard import LookUpTimeout
 from airflow_registry_triggers.addresses.table import AddressRefused
-from airflow_registry_triggers.webhook.network import LookUpTimeout
 from airflow_registry_triggers.webhook.outcome import Outcome
 
 __all__ = ["NETWORK_ERRORS", "Fault", "judge_fault"]

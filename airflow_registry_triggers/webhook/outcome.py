@@ -5,10 +5,8 @@
 from __future__ import annotations
 
 import random as _random
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 __all__ = [
@@ -20,7 +18,6 @@ __all__ = [
     "heeds_retry_after",
     "judge_status",
     "next_wait",
-    "parse_retry_after",
 ]
 
 RETRY_WAITS = (5.0, 30.0, 120.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0)
@@ -37,7 +34,6 @@ JITTER = 0.2
 # Standard Webhooks 1.0.0 and CloudEvents HTTP webhook 1.0: other 4xx and 3xx are final.
 _RETRIED_4XX = frozenset({408, 425, 429})
 _FINAL_5XX = frozenset({501, 505, 510, 511})
-_DIGITS = re.compile(r"[0-9]{1,10}")
 
 
 class Outcome(Enum):
@@ -95,25 +91,6 @@ def heeds_retry_after(status: int) -> bool:
     return status in _RETRIED_4XX or 500 <= status <= 599
 
 
-def parse_retry_after(value: str, now: datetime | float) -> float | None:
-    """
-    Read a Retry-After header (RFC 9110 10.2.3).
-
-    :param value: digits, or an HTTP-date in any of its three forms
-    :param now: the time, as a datetime with a time zone or as seconds since the epoch
-    :return: seconds to wait, 0 for a date in the past; None where the value is neither
-    :raises ValueError: ``now`` has no time zone
-    """
-    if isinstance(now, datetime) and now.tzinfo is None:
-        raise ValueError(f"now={now!r}: a time zone is wanted")
-    text = value.strip(" \t")
-    if _DIGITS.fullmatch(text):
-        return float(text)
-    moment = now if isinstance(now, datetime) else datetime.fromtimestamp(now, UTC)
-    date = _parse_http_date(text, moment.astimezone(UTC))
-    return None if date is None else max(0.0, (date - moment).total_seconds())
-
-
 @dataclass(frozen=True, slots=True)
 class Wait:
     """
@@ -162,48 +139,3 @@ def next_wait(
 
 def _is_status(status: object) -> bool:
     return isinstance(status, int) and not isinstance(status, bool) and 200 <= status <= 599
-
-
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_TIME = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
-_MONTH = rf"(?P<month>{'|'.join(_MONTHS)})"
-# RFC 9110 5.6.7: a recipient must accept all three forms. strptime would follow the locale.
-_HTTP_DATES = (
-    re.compile(
-        rf"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (?P<day>[0-9]{{2}}) {_MONTH} (?P<year>[0-9]{{4}}) {_TIME} GMT"
-    ),
-    re.compile(
-        r"(?:Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday), "
-        rf"(?P<day>[0-9]{{2}})-{_MONTH}-(?P<year>[0-9]{{2}}) {_TIME} GMT"
-    ),
-    re.compile(
-        rf"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) {_MONTH} (?P<day>[0-9]{{2}}| [0-9]) {_TIME} (?P<year>[0-9]{{4}})"
-    ),
-)
-
-
-def _parse_http_date(text: str, now: datetime) -> datetime | None:
-    for form in _HTTP_DATES:
-        match = form.fullmatch(text)
-        if match is not None:
-            return _date_of(match, now)
-    return None
-
-
-def _date_of(match: re.Match[str], now: datetime) -> datetime | None:
-    month = _MONTHS.index(match["month"]) + 1
-    day, hour, minute, second = (int(match[name]) for name in ("day", "hour", "minute", "second"))
-    leap = second == 60  # the grammar has it, datetime has not
-    try:
-        date = datetime(_full_year(match["year"], now), month, day, hour, minute, second - leap, tzinfo=UTC)
-        return date + timedelta(seconds=int(leap))
-    except (ValueError, OverflowError):
-        return None
-
-
-def _full_year(text: str, now: datetime) -> int:
-    if len(text) == 4:
-        return int(text)
-    year = now.year - now.year % 100 + int(text)
-    # RFC 9110: more than 50 years ahead means the past century.
-    return year - 100 if year > now.year + 50 else year

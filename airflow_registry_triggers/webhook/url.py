@@ -22,8 +22,8 @@ from airflow_registry_triggers.addresses.table import (
     is_allowed,
     parse_networks,
 )
-from airflow_registry_triggers.webhook.url_host import HostError, parse_bracketed, parse_host
 from airflow_registry_triggers.webhook.redaction.fields import escape_text, mask_url
+from airflow_registry_triggers.webhook.url_host import HostError, parse_bracketed, parse_host
 from airflow_registry_triggers.webhook.url_target import normalize_target
 
 __all__ = ["MAX_URL", "Endpoint", "EndpointRefused", "parse_endpoint"]

@@ -146,7 +146,7 @@ def test_the_examples_are_parsed_and_a_bad_rule_is_an_import_error(airflow: Airf
 
 def test_event_driven_dags(airflow: Airflow, registry: DockerRegistry, receiver: Receiver) -> None:
     dags = (
-        "registry_event_to_webhook",
+        "deploy_on_push",
         "registry_event_prod",
         "registry_event_staging",
         "registry_event_many_repositories",

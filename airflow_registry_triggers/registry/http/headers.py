@@ -6,14 +6,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Challenge", "next_link", "parse_challenges", "quota_pause", "retry_after"]
+__all__ = ["Challenge", "next_link", "parse_challenges", "quota_pause"]
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110 5.6.2, no secret
 _SCHEME = re.compile(rf"[\s,]*({_TOKEN})(?:\s+(?!=)|(?=,)|$)")
@@ -92,41 +90,6 @@ def _links(value: str) -> Iterator[list[str]]:
 def _is_next(parameter: str) -> bool:
     name, _, value = parameter.partition("=")
     return name.strip().lower() == "rel" and "next" in value.strip(' \t"').lower().split()
-
-
-_SECONDS = re.compile(r"[0-9]{1,10}")
-_WEEKDAY = re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)")
-
-
-def retry_after(value: str | None, now: datetime) -> float | None:
-    """
-    Read ``Retry-After``: seconds, or one of HTTP's three forms of a date (RFC 9110 10.2.3, 5.6.7).
-
-    :param value: value of the header
-    :param now: what the date is compared with; the registry's own ``Date`` where it sends one
-    :return: seconds, 0 for a date that has passed, None for what is neither
-    """
-    text = (value or "").strip(" \t")
-    if _SECONDS.fullmatch(text):
-        return float(text)
-    moment = http_date(text)
-    return None if moment is None else max(0.0, (moment - now).total_seconds())
-
-
-def http_date(value: str | None) -> datetime | None:
-    """
-    Read a date of HTTP.
-
-    :param value: value of a header
-    :return: with its time zone, None for what is no date
-    """
-    if not value or len(value) > 64 or not value.isascii() or not _WEEKDAY.match(value):
-        return None
-    try:
-        moment = parsedate_to_datetime(value)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 _QUOTA = re.compile(r"\s*([0-9]{1,15})\s*(?:;.*)?")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from yarl import URL
 
+from airflow_registry_triggers.oci_names import is_digest, is_tag
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.http.request import shown
-from airflow_registry_triggers.oci_names import is_digest, is_tag
 
 if TYPE_CHECKING:
     from airflow_registry_triggers.registry.http.rate_limits import Limits

@@ -8,15 +8,15 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from airflow_registry_triggers.oci_names import is_digest
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.http.request import shown
-from airflow_registry_triggers.oci_names import is_digest
 
 if TYPE_CHECKING:
     from yarl import URL
 
-    from airflow_registry_triggers.registry.http.request import Answer
     from airflow_registry_triggers.registry.http.rate_limits import Pause
+    from airflow_registry_triggers.registry.http.request import Answer
 
 __all__ = ["checked_digest", "digest_of_manifest", "error_of", "is_registry", "no_registry"]
 

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from airflow_registry_triggers.registry.http.auth import Authenticator, Credentials, SignIn
+from airflow_registry_triggers.http_dates import parse_http_date, parse_retry_after
 from airflow_registry_triggers.registry.errors import RegistryError
-from airflow_registry_triggers.registry.http.request import Answer, exchange, shown
-from airflow_registry_triggers.registry.http.headers import http_date, quota_pause, retry_after
+from airflow_registry_triggers.registry.http.auth import Authenticator, Credentials, SignIn
+from airflow_registry_triggers.registry.http.headers import quota_pause
 from airflow_registry_triggers.registry.http.rate_limits import Limits, Pause, default_in_flight
+from airflow_registry_triggers.registry.http.request import Answer, exchange, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -217,8 +218,9 @@ class Transport:
     def _heed(self, answer: Answer, started: float) -> None:
         pause = self.memory.pause
         if answer.status in (429, 503):
-            now = http_date(answer.headers.get("Date")) or datetime.now(UTC)
-            pause.begin(retry_after(answer.headers.get("Retry-After"), now), started)
+            now = datetime.now(UTC)
+            now = parse_http_date(answer.headers.get("Date"), now) or now
+            pause.begin(parse_retry_after(answer.headers.get("Retry-After"), now), started)
         elif (empty := _quota_pause(answer.headers)) is not None:
             pause.begin(empty, started)
         elif answer.status < 500:

@@ -13,8 +13,8 @@ from airflow_registry_triggers.webhook.redaction.fields import escape_text, mask
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from airflow_registry_triggers.webhook.redaction.secrets import Masker
     from airflow_registry_triggers.webhook.connection import Answer
+    from airflow_registry_triggers.webhook.redaction.secrets import Masker
 
 __all__ = ["MAX_RECORDED", "recorded_body", "recorded_headers"]
 

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_registry_triggers.webhook.network import (
+from airflow_registry_triggers.addresses.guard import (
     LOOKUP_TIMEOUT,
-    AddressRefused,
     GuardedResolver,
     LookUpTimeout,
     SocketGuard,
     look_up,
 )
-from airflow_registry_triggers.webhook.outcome import Outcome
+from airflow_registry_triggers.addresses.table import AddressRefused
 from airflow_registry_triggers.webhook.attempt import Attempt, send
+from airflow_registry_triggers.webhook.outcome import Outcome
 from airflow_registry_triggers.webhook.url import parse_endpoint
 from tests.unit.webhook.cases import json_cases
 from tests.unit.webhook.name_server import NameServer

@@ -8,16 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_registry_triggers import RegistryPushSensor, TriggerMatchOperator
-from airflow_registry_triggers.common.templating import is_literal
-from airflow_registry_triggers.registry.watermark import Coverage, Mark, Watermark
-from airflow_registry_triggers.matching.inputs import (
-    flattened,
-    notifications_of_conf,
-    notifications_of_events,
-    numbered,
-    parsed,
+from airflow_registry_triggers.common.state_store import (
+    MAX_KEY,
+    STATE_ASSET,
+    WatermarkStore,
+    load_chunked,
+    save_chunked,
+    state_prefix,
 )
-from airflow_registry_triggers.common.state_store import MAX_KEY, STATE, WatermarkStore, recall, remember, state_prefix
+from airflow_registry_triggers.common.templating import is_literal
+from airflow_registry_triggers.matching.asset_events import notifications_of_events
+from airflow_registry_triggers.matching.inputs import flattened, notifications_of_conf, numbered, parsed
+from airflow_registry_triggers.registry.watermark import TagState, WatchScope, Watermark
 from airflow_registry_triggers.tag_rule import TagRule
 
 D1, D2 = (f"sha256:{character * 64}" for character in "ab")
@@ -55,24 +57,24 @@ class MemoryStore:
 
 
 def watermark(*marks):
-    begun = Watermark.begun(Coverage(TagRule(), True, False, "accept"))
+    begun = Watermark.begun(WatchScope(TagRule(), True, False, "accept"))
     return begun.baselined(marks)
 
 
 def test_a_watermark_is_read_back_with_two_calls_where_it_is_small():
     store = MemoryStore()
-    saved = watermark(Mark("a", 0, D1))
+    saved = watermark(TagState("a", 0, D1))
     WatermarkStore(store, "p/").save(saved, Watermark())
     store.calls.clear()
     loaded = WatermarkStore(store, "p/").load()
-    assert loaded.mark_of("a") == Mark("a", 0, D1)
+    assert loaded.mark_of("a") == TagState("a", 0, D1)
     assert len(store.calls) == 2
     assert all(key.startswith("p/") for _, key in store.calls)
 
 
 async def test_a_head_that_vanished_is_no_first_run():
     store = MemoryStore()
-    WatermarkStore(store).save(watermark(Mark("a", 3, D1)), Watermark())
+    WatermarkStore(store).save(watermark(TagState("a", 3, D1)), Watermark())
     del store.values["head"]
     assert WatermarkStore(store).load().lost
     assert (await WatermarkStore(store).aload()).lost
@@ -81,8 +83,8 @@ async def test_a_head_that_vanished_is_no_first_run():
 
 def test_a_change_of_one_tag_writes_one_value():
     store = MemoryStore()
-    before = watermark(Mark("a", 0, D1), Mark("b", 0, D1))
-    after = before.advanced([Mark("a", 1, D2)], before.epoch)
+    before = watermark(TagState("a", 0, D1), TagState("b", 0, D1))
+    after = before.advanced([TagState("a", 1, D2)], before.epoch)
     WatermarkStore(store).save(before, Watermark())
     store.calls.clear()
     WatermarkStore(store).save(after, before)
@@ -91,9 +93,9 @@ def test_a_change_of_one_tag_writes_one_value():
 
 async def test_the_coroutines_do_the_same():
     store = MemoryStore()
-    saved = watermark(Mark("a", 3, D1))
+    saved = watermark(TagState("a", 3, D1))
     await WatermarkStore(store).asave(saved, Watermark())
-    assert (await WatermarkStore(store).aload()).mark_of("a") == Mark("a", 3, D1)
+    assert (await WatermarkStore(store).aload()).mark_of("a") == TagState("a", 3, D1)
     assert WatermarkStore(MemoryStore()).load().epoch is None
 
 
@@ -107,22 +109,22 @@ JSON = st.recursive(
 @given(JSON)
 def test_what_is_remembered_is_recalled(value):
     store = MemoryStore()
-    remember(store, "k", value)
-    assert recall(store, "k", "nothing") == value
+    save_chunked(store, "k", value)
+    assert load_chunked(store, "k", "nothing") == value
 
 
 def test_a_large_value_is_split_and_is_there_whole_or_not_at_all():
     value = ["é" * 1000] * 100
     writes = MemoryStore()
-    remember(writes, "k", value)
+    save_chunked(writes, "k", value)
     assert len(writes.values) > 2
     assert all(len(str(part)) < 65_535 for part in writes.values.values())
     for cut in range(len(writes.values)):
         store = MemoryStore()
         store.left = cut
         with pytest.raises(FullStore):
-            remember(store, "k", value)
-        assert recall(store, "k", "nothing") == "nothing"
+            save_chunked(store, "k", value)
+        assert load_chunked(store, "k", "nothing") == "nothing"
 
 
 def test_prefixes_tell_tasks_apart_and_leave_room():
@@ -140,13 +142,13 @@ def test_prefixes_tell_tasks_apart_and_leave_room():
 
 def test_tasks_declare_the_shared_state_beside_their_own_inlets():
     mine = Asset("mine")
-    assert STATE in TriggerMatchOperator(task_id="a").inlets
+    assert STATE_ASSET in TriggerMatchOperator(task_id="a").inlets
     both = TriggerMatchOperator(task_id="b", inlets=[mine]).inlets
     assert mine in both
-    assert STATE in both
-    assert RegistryPushSensor(task_id="c", repository="a/b", inlets=mine).inlets == [mine, STATE]
+    assert STATE_ASSET in both
+    assert RegistryPushSensor(task_id="c", repository="a/b", inlets=mine).inlets == [mine, STATE_ASSET]
     mapped = TriggerMatchOperator.partial(task_id="d", inlets=[mine]).expand(notifications=[{}])
-    assert mapped.inlets == [mine, STATE]
+    assert mapped.inlets == [mine, STATE_ASSET]
 
 
 @pytest.mark.parametrize(

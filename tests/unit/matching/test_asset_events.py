@@ -11,9 +11,9 @@ import pytest
 from airflow.sdk import Asset
 from airflow.sdk.execution_time import context as airflow_context
 
-from airflow_registry_triggers.matching.asset_events import late_notifications
-from airflow_registry_triggers.matching.inputs import notifications_of_events, parsed
-from tests.unit.test_state import MemoryStore
+from airflow_registry_triggers.matching.asset_events import missed_events, notifications_of_events
+from airflow_registry_triggers.matching.inputs import parsed
+from tests.unit.common.test_state_store import MemoryStore
 
 ASSET = Asset(name="oci://conn/team/app", uri="oci://conn/team/app")
 ASKED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -76,7 +76,7 @@ def events(monkeypatch):
 
 
 def tags(context, assets=(ASSET,)):
-    return [incoming.value["push_data"]["tag"] for incoming in late_notifications(context, assets)]
+    return [incoming.value["push_data"]["tag"] for incoming in missed_events(context, assets)]
 
 
 def context_of(run=None, try_number=1, store=None):
@@ -138,7 +138,7 @@ def test_an_event_is_the_same_whichever_run_meets_it(events):
     """One made by hand has no id: it gets one from the event, so that the second run knows it."""
     event = Event(at(1), "late")
     events.append(event)
-    (late,) = late_notifications(context_of(), [ASSET])
+    (late,) = missed_events(context_of(), [ASSET])
     own = notifications_of_events({"triggering_asset_events": {ASSET: [event]}})
     assert own == [late]
     ((first, _),) = parsed([late])

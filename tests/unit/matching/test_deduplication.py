@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_registry_triggers.matching.deduplication import MAX_SHARD, DedupShard, shard_of
 from airflow_registry_triggers.notification import Notification
-from airflow_registry_triggers.matching.deduplication import MAX_SHARD, PassedOn, shard_of
 
 
 def push(tag="v1", push_id="1", repository="team/app"):
@@ -23,11 +23,11 @@ def push(tag="v1", push_id="1", repository="team/app"):
 
 
 def through_json(passed):
-    return PassedOn(json.loads(json.dumps(passed.to_dict())))
+    return DedupShard(json.loads(json.dumps(passed.to_dict())))
 
 
 def test_what_was_passed_on_is_known_with_its_run():
-    passed = PassedOn()
+    passed = DedupShard()
     assert passed.by_whom(push()) is None
     passed.add(push(), "run-1")
     passed.add(push(push_id="2"), "run-2")
@@ -37,21 +37,21 @@ def test_what_was_passed_on_is_known_with_its_run():
 
 @pytest.mark.parametrize("other", [push(tag="v2"), push(repository="b/c")])
 def test_another_tag_is_another(other):
-    passed = PassedOn()
+    passed = DedupShard()
     passed.add(push(), "run-1")
     assert passed.by_whom(other) is None
 
 
 def test_the_same_generation_with_another_id_has_not_been_passed_on():
     """A watcher killed before its watermark moved counts the next push with the same generation."""
-    passed = PassedOn()
+    passed = DedupShard()
     passed.add(push(push_id="first"), "run-1")
     assert passed.by_whom(push(push_id="second")) is None
 
 
 def test_without_an_id_nothing_is_a_repeat():
     bare = Notification.from_dict({"push_data": {"tag": "a"}, "repository": {"name": "b"}})
-    passed = PassedOn()
+    passed = DedupShard()
     passed.add(bare, "run")
     assert passed.by_whom(bare) is None
     assert passed.to_dict() == {}
@@ -65,11 +65,11 @@ def test_without_an_id_nothing_is_a_repeat():
     ],
 )  # fmt: skip
 def test_a_broken_store_counts_as_empty(broken):
-    assert PassedOn(broken).to_dict() == {}
+    assert DedupShard(broken).to_dict() == {}
 
 
 def test_the_oldest_make_room():
-    passed = PassedOn()
+    passed = DedupShard()
     for number in range(1500):
         passed.add(push(tag=f"t{number}", push_id=f"{number:032x}"), "run")
     assert len(json.dumps(passed.to_dict())) <= MAX_SHARD
@@ -82,7 +82,7 @@ def test_the_oldest_make_room():
 def test_all_pushes_of_a_tag_while_one_run_lasted_are_known_to_the_next(pushes):
     """Events that came while runs were held up are given to one run, and once more to the one behind it."""
     runs = [f"asset_triggered__2026-01-01T00:00:00.{number:06}+00:00" for number in range(pushes)]
-    one_by_one, at_once = PassedOn(), PassedOn()
+    one_by_one, at_once = DedupShard(), DedupShard()
     for number, run in enumerate(runs):
         one_by_one.add(push(push_id=f"{number:032x}"), run)
         at_once.add(push(push_id=f"{number:032x}"), runs[0])
@@ -92,7 +92,7 @@ def test_all_pushes_of_a_tag_while_one_run_lasted_are_known_to_the_next(pushes):
 
 
 def test_of_one_tag_that_moves_for_ever_the_last_are_known():
-    passed = PassedOn()
+    passed = DedupShard()
     for number in range(3000):
         passed.add(push(push_id=str(number)), f"run-{number}")
     assert len(json.dumps(passed.to_dict())) <= MAX_SHARD
@@ -103,7 +103,7 @@ def test_of_one_tag_that_moves_for_ever_the_last_are_known():
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 60), st.sampled_from("xyz"))))
 def test_what_was_added_last_is_what_is_known(added):
-    passed, known = PassedOn(), {}
+    passed, known = DedupShard(), {}
     for tag, number, run in added:
         passed.add(push(tag=f"t{tag}", push_id=str(number)), run)
         known[tag, number] = run

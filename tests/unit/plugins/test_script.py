@@ -10,7 +10,7 @@ from pathlib import Path
 from airflow_registry_triggers.plugins import script as module
 from airflow_registry_triggers.plugins.script import FILES, fingerprint, script
 
-FOLDER = Path(module.__file__).parent / "page"
+FOLDER = Path(module.__file__).parent / "ui"
 
 
 def test_every_file_is_in_it_once():

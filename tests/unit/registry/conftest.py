@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_registry_triggers.registry import transport
+from airflow_registry_triggers.registry.http import session
 from tests.unit.registry.scripted_registry import ScriptedRegistry
 
 if TYPE_CHECKING:
@@ -24,6 +24,6 @@ async def registry() -> AsyncIterator[ScriptedRegistry]:
 @pytest.fixture(autouse=True)
 def forgetful() -> Iterator[None]:
     """Each test meets its registry for the first time, also where a port comes back."""
-    transport._memories.clear()
+    session._memories.clear()
     yield
-    assert not any(transport._transports.values()), "a client was left open"
+    assert not any(session._transports.values()), "a client was left open"

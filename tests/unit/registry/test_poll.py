@@ -184,16 +184,16 @@ async def test_an_argument_that_cannot_be_meant(watcher: Watcher, options: dict[
 
 async def test_first_run_baseline_says_nothing(watcher: Watcher) -> None:
     assert await watcher.poll() == []
-    assert watcher.last.groundwork == watcher.last.watermark
+    assert watcher.last.watermark_before == watcher.last.watermark
     assert watcher.last.watermark.size == 2
 
 
 async def test_first_run_notify_announces_all_with_an_epoch_that_is_stored_first(watcher: Watcher) -> None:
     assert await watcher.poll(first_run="notify") == ["v1=one:new", "v2=one:new"]
-    assert watcher.last.groundwork.epoch == watcher.last.notifications[0].to_dict()["event"]["epoch"]
-    assert watcher.last.groundwork.size == 0
+    assert watcher.last.watermark_before.epoch == watcher.last.notifications[0].to_dict()["event"]["epoch"]
+    assert watcher.last.watermark_before.size == 0
     ids = [n.id for n in watcher.last.notifications]
-    watcher.values = watcher.last.groundwork.to_dict()  # killed before it was handed on
+    watcher.values = watcher.last.watermark_before.to_dict()  # killed before it was handed on
     assert await watcher.poll(first_run="notify") == ["v1=one:new", "v2=one:new"]
     assert [n.id for n in watcher.last.notifications] == ids
 
@@ -622,4 +622,4 @@ async def test_a_poll_that_changes_nothing_writes_nothing(watcher: Watcher) -> N
     watermark = Watermark.from_dict(watcher.values)
     await watcher.poll()
     assert watcher.last.watermark.changes_since(watermark) == {}
-    assert watcher.last.groundwork.changes_since(watermark) == {}
+    assert watcher.last.watermark_before.changes_since(watermark) == {}

@@ -17,7 +17,7 @@ import pytest
 from airflow_registry_triggers.registry.client import RegistryClient
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.poll import poll
-from airflow_registry_triggers.registry.watermark import Mark, Watermark
+from airflow_registry_triggers.registry.watermark import TagState, Watermark
 from airflow_registry_triggers.tag_rule import TagRule
 from tests.harness.docker_registry import DockerRegistry
 from tests.harness.images import Image, put_image, put_tag
@@ -112,15 +112,15 @@ async def test_nothing_missed_and_nothing_invented_while_tags_move(real: DockerR
     async def cycle(client: RegistryClient, *, killed: bool) -> None:
         before = Watermark.from_dict(json.loads(json.dumps(values)))
         found = await poll(client, repository, before)
-        values.update(found.groundwork.changes_since(before))
+        values.update(found.watermark_before.changes_since(before))
         if killed:
             return
         for notification in found.notifications:
             ids.append(str(notification.id))
             consumer.setdefault(notification.tag, []).append(str(notification.digest))
-        marks = [Mark(n.tag, n.to_dict()["event"]["generation"], n.digest) for n in found.notifications]
-        after = found.groundwork.advanced(marks, found.groundwork.epoch)
-        values.update(after.changes_since(found.groundwork))
+        marks = [TagState(n.tag, n.to_dict()["event"]["generation"], n.digest) for n in found.notifications]
+        after = found.watermark_before.advanced(marks, found.watermark_before.epoch)
+        values.update(after.changes_since(found.watermark_before))
 
     async with RegistryClient(real.url) as client:
         await cycle(client, killed=False)

@@ -3,7 +3,7 @@
 """
 Random operations on a registry and on the process that watches it, checked against a model.
 
-The watcher does what the sensor does: poll, save the groundwork, remember what was found, hand it on, advance;
+The watcher does what the sensor does: poll, save the watermark_before, remember what was found, hand it on, advance;
 it is killed before any write, also between two keys. See push_model for what it is checked against.
 
 One operation is one step of a state machine; ``make test`` runs 500 or more, ``make fuzz`` 5,000 (FUZZ_EXAMPLES).
@@ -27,11 +27,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from airflow_registry_triggers.registry import poll as poll_module
-from airflow_registry_triggers.registry import transport, watermark
+from airflow_registry_triggers.registry import watermark
 from airflow_registry_triggers.registry.client import RegistryClient
 from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.http import session
 from airflow_registry_triggers.registry.poll import Poll, poll
-from airflow_registry_triggers.registry.watermark import HEAD_KEY, Mark, Watermark
+from airflow_registry_triggers.registry.watermark import HEAD_KEY, TagState, Watermark
 from airflow_registry_triggers.tag_rule import TagRule
 from tests.unit.registry.push_model import Model, View, Watch
 from tests.unit.registry.scripted_registry import Paging, ScriptedRegistry, digest_of
@@ -297,7 +298,7 @@ class Watching(RuleBasedStateMachine):
             pass
         finally:
             # A pause of an hour is over until the next operation, and a new process knows nothing.
-            transport._memories.clear()
+            session._memories.clear()
             self.broken_page, self.broken_heads = None, {}
             for _, tag, label in self.moves:
                 self.move(tag, label)
@@ -312,7 +313,7 @@ class Watching(RuleBasedStateMachine):
         view, announced = self.view(), {n.tag for n in result.notifications}
         self.check(result, view)
         try:
-            for key, value in result.groundwork.changes_since(before).items():
+            for key, value in result.watermark_before.changes_since(before).items():
                 self.write(key, value)
         except Killed:
             self.found_before_kill = {}
@@ -350,7 +351,8 @@ class Watching(RuleBasedStateMachine):
         if found:
             before = self.load()
             marks = [
-                Mark(n["push_data"]["tag"], n["event"]["generation"], n["push_data"]["digest"]) for n in found
+                TagState(n["push_data"]["tag"], n["event"]["generation"], n["push_data"]["digest"])
+                for n in found
             ]
             after = before.advanced(marks, found[0]["event"]["epoch"])
             for key, value in after.changes_since(before).items():

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_registry_triggers.registry import watermark as module
-from airflow_registry_triggers.registry.scope import Coverage
+from airflow_registry_triggers.registry.scope import WatchScope
+from airflow_registry_triggers.registry.watermark import HEAD_KEY, TagState, Watermark
 from airflow_registry_triggers.registry.watermark_codec import MAX_VALUE, Entry, estimated_size, pack, unpack
-from airflow_registry_triggers.registry.watermark import HEAD_KEY, Mark, Watermark
 from airflow_registry_triggers.tag_rule import TagRule
 
-COVERAGE = Coverage(TagRule(), updates=True, referrers=False, accept="abc")
+COVERAGE = WatchScope(TagRule(), updates=True, referrers=False, accept="abc")
 
 
 def digest(text: object, algorithm: str = "sha256") -> str:
@@ -36,7 +36,7 @@ def size(value: object) -> int:
 
 def filled(count: int, *, length: int = 10, generation: int = 1, epoch: str = "1" * 16) -> Watermark:
     # The salt is always the same here, so that tags are always in the same shards.
-    marks = [Mark(f"{number:0{length}}", generation, digest(number)) for number in range(count)]
+    marks = [TagState(f"{number:0{length}}", generation, digest(number)) for number in range(count)]
     return Watermark(epoch, "2" * 16, COVERAGE, ({},)).baselined(marks)
 
 
@@ -46,7 +46,7 @@ DIGESTS = st.one_of(
     st.binary(min_size=64, max_size=64).map(lambda raw: "sha512:" + raw.hex()),
 )
 TAGS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,20}", fullmatch=True)
-MARKS = st.builds(Mark, TAGS, st.integers(0, 2**40), DIGESTS)
+MARKS = st.builds(TagState, TAGS, st.integers(0, 2**40), DIGESTS)
 SHARDS = st.dictionaries(
     st.binary(min_size=6, max_size=6), st.builds(Entry, st.integers(0, 2**40), DIGESTS), max_size=20
 )
@@ -64,7 +64,7 @@ def test_a_shard_comes_back_as_it_was(shard: dict[bytes, Entry]) -> None:
 
 
 @given(st.lists(MARKS, max_size=30))
-def test_a_watermark_comes_back_as_it_was(marks: list[Mark]) -> None:
+def test_a_watermark_comes_back_as_it_was(marks: list[TagState]) -> None:
     watermark = Watermark.begun(COVERAGE).baselined(marks)
     again = Watermark.from_dict(stored(watermark))
     assert again == watermark
@@ -79,7 +79,7 @@ def test_a_watermark_comes_back_as_it_was(marks: list[Mark]) -> None:
 )
 @pytest.mark.parametrize("flag", [True, False])
 def test_coverage_comes_back_as_it_was(rule: TagRule, flag: bool) -> None:
-    coverage = Coverage(rule, flag, not flag, "x")
+    coverage = WatchScope(rule, flag, not flag, "x")
     assert Watermark.from_dict(stored(Watermark.begun(coverage))).coverage == coverage
 
 
@@ -102,7 +102,7 @@ def test_a_change_of_one_tag_writes_one_value(count: int) -> None:
     for tag in ("0000000000", "new"):
         before = watermark.mark_of(tag)
         after = watermark.advanced(
-            [Mark(tag, before.generation + 1 if before else 1, digest("x"))], watermark.epoch
+            [TagState(tag, before.generation + 1 if before else 1, digest("x"))], watermark.epoch
         )
         changes = after.changes_since(watermark)
         assert len(changes) == 1
@@ -130,7 +130,7 @@ def test_the_head_alone_tells_which_keys_to_read() -> None:
 
 def test_growing_writes_all_shards_and_then_the_head() -> None:
     before = filled(800)
-    after = before.baselined([Mark(f"more{number}", 0, digest(number)) for number in range(300)])
+    after = before.baselined([TagState(f"more{number}", 0, digest(number)) for number in range(300)])
     changes = after.changes_since(before)
     assert list(changes) == ["s2.00", "s2.01", HEAD_KEY]
     assert Watermark.obsolete_keys(changes[HEAD_KEY]) == ("s1.00",)
@@ -140,7 +140,7 @@ def test_growing_writes_all_shards_and_then_the_head() -> None:
 
 def test_a_process_killed_while_it_grows_leaves_the_older_state() -> None:
     before = filled(800)
-    after = before.baselined([Mark(f"more{number}", 0, digest(number)) for number in range(2500)])
+    after = before.baselined([TagState(f"more{number}", 0, digest(number)) for number in range(2500)])
     values = stored(before)
     changes = list(after.changes_since(before).items())
     for key, value in changes[:-1]:
@@ -159,7 +159,7 @@ def test_a_process_killed_in_its_first_writes_leaves_no_state_or_a_baseline() ->
 
 
 def test_the_clear_text_of_a_tag_is_nowhere() -> None:
-    watermark = Watermark.begun(COVERAGE).baselined([Mark("very-secret-tag", 1, digest(1))])
+    watermark = Watermark.begun(COVERAGE).baselined([TagState("very-secret-tag", 1, digest(1))])
     assert "very-secret" not in json.dumps(watermark.to_dict())
     assert Watermark.begun(COVERAGE).salt != watermark.salt
 
@@ -168,23 +168,25 @@ def test_the_clear_text_of_a_tag_is_nowhere() -> None:
 
 
 def test_forward_only() -> None:
-    watermark = Watermark.begun(COVERAGE).baselined([Mark("a", 3, digest(1))])
+    watermark = Watermark.begun(COVERAGE).baselined([TagState("a", 3, digest(1))])
     epoch = watermark.epoch
-    assert watermark.advanced([Mark("a", 3, digest(2))], epoch) == watermark
-    assert watermark.advanced([Mark("a", 2, digest(2))], epoch) == watermark
-    assert watermark.advanced([Mark("a", 4, digest(2))], "other") == watermark
-    assert watermark.advanced([Mark("a", 4, None)], epoch) == watermark
-    assert watermark.advanced([Mark("a", 4, "no digest")], epoch) == watermark
-    after = watermark.advanced([Mark("a", 4, digest(2))], epoch)
-    assert after.mark_of("a") == Mark("a", 4, digest(2))
-    assert after.advanced([Mark("a", 4, digest(2))], epoch) is after
-    assert Watermark().advanced([Mark("a", 1, digest(1))], "x") == Watermark()
+    assert watermark.advanced([TagState("a", 3, digest(2))], epoch) == watermark
+    assert watermark.advanced([TagState("a", 2, digest(2))], epoch) == watermark
+    assert watermark.advanced([TagState("a", 4, digest(2))], "other") == watermark
+    assert watermark.advanced([TagState("a", 4, None)], epoch) == watermark
+    assert watermark.advanced([TagState("a", 4, "no digest")], epoch) == watermark
+    after = watermark.advanced([TagState("a", 4, digest(2))], epoch)
+    assert after.mark_of("a") == TagState("a", 4, digest(2))
+    assert after.advanced([TagState("a", 4, digest(2))], epoch) is after
+    assert Watermark().advanced([TagState("a", 1, digest(1))], "x") == Watermark()
 
 
 @given(
-    st.lists(st.builds(Mark, st.sampled_from("abc"), st.integers(0, 5), st.just(digest("x"))), max_size=20)
+    st.lists(
+        st.builds(TagState, st.sampled_from("abc"), st.integers(0, 5), st.just(digest("x"))), max_size=20
+    )
 )
-def test_advancing_ends_at_the_highest_generation_in_any_order(marks: list[Mark]) -> None:
+def test_advancing_ends_at_the_highest_generation_in_any_order(marks: list[TagState]) -> None:
     watermark = Watermark.begun(COVERAGE)
     together = watermark.advanced(marks, watermark.epoch)
     one_by_one = watermark
@@ -249,12 +251,12 @@ def test_an_older_form_is_recognised() -> None:
 
 
 def test_a_rule_that_cannot_work_any_more_covers_nothing() -> None:
-    values = stored(Watermark.begun(COVERAGE).baselined([Mark("a", 1, digest(1))]))
+    values = stored(Watermark.begun(COVERAGE).baselined([TagState("a", 1, digest(1))]))
     head = {**values[HEAD_KEY], "rule": {"tag_regex": "("}}
     del head["check"]
     again = Watermark.from_dict({**values, HEAD_KEY: {**head, "check": module._checksum(head)}})
     assert again.coverage is None
-    assert again.mark_of("a") == Mark("a", 1, digest(1))
+    assert again.mark_of("a") == TagState("a", 1, digest(1))
 
 
 def test_a_lost_shard_loses_only_its_tags() -> None:
@@ -273,7 +275,7 @@ def test_a_lost_shard_loses_only_its_tags() -> None:
 def test_a_mark_does_not_make_a_lost_shard_look_whole() -> None:
     watermark = filled(10)
     values = {HEAD_KEY: stored(watermark)[HEAD_KEY]}
-    again = Watermark.from_dict(values).advanced([Mark("0000000001", 9, digest(9))], watermark.epoch)
+    again = Watermark.from_dict(values).advanced([TagState("0000000001", 9, digest(9))], watermark.epoch)
     assert again.lost_shards == 1
     assert again.changes_since(Watermark.from_dict(values)) == {}
 
@@ -286,7 +288,7 @@ def test_a_lost_shard_stays_lost_when_the_rest_grows(monkeypatch: pytest.MonkeyP
     del values[Watermark.keys(values[HEAD_KEY])[1]]
     again = Watermark.from_dict(values)
     lost = {f"x{number}" for number in range(200) if again.is_lost(f"x{number}")}
-    grown = again.advanced([Mark(f"x{number}", 1, digest(number)) for number in range(200)], again.epoch)
+    grown = again.advanced([TagState(f"x{number}", 1, digest(number)) for number in range(200)], again.epoch)
     assert len(grown.shards) > len(again.shards)
     assert {f"x{number}" for number in range(200) if grown.is_lost(f"x{number}")} == lost
 
@@ -301,7 +303,7 @@ def test_sizes_hold_for_any_growth() -> None:
     watermark = Watermark.begun(COVERAGE)
     for step in range(40):
         marks = [
-            Mark(
+            TagState(
                 f"{step}-{number}", random.randrange(300), digest(number, random.choice(["sha256", "sha512"]))
             )
             for number in range(100)

@@ -15,16 +15,17 @@ from airflow.sdk import Connection
 from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome, SharedStreamManager
 
 from airflow_registry_triggers.assets.oci import asset_uri
+from airflow_registry_triggers.common.state_store import WatermarkStore
 from airflow_registry_triggers.hooks.registry import RegistryHook, RegistryTarget
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.watermark import Watermark
-from airflow_registry_triggers.common.state_store import WatermarkStore
 from airflow_registry_triggers.tag_rule import TagRule
-from airflow_registry_triggers.triggers import announced, connections, trouble, watch, watched_asset
 from airflow_registry_triggers.triggers.registry_push import RegistryPushTrigger
+from airflow_registry_triggers.watcher import backoff, connection_cache, outbox, watched_asset
+from airflow_registry_triggers.watcher import producer as producer_module
 from airflow_registry_triggers.watcher.subscribers import watching
+from tests.unit.common.test_state_store import FullStore, MemoryStore
 from tests.unit.registry.scripted_registry import ScriptedRegistry, SignIn, digest_of
-from tests.unit.test_state import FullStore, MemoryStore
 
 KEY = ("registry-push", "conn", "team/app")
 CLEAN = AdvanceOutcome(acked=1, failed=0)
@@ -41,8 +42,8 @@ async def registry():
 def stores(monkeypatch):
     kept: dict[str, MemoryStore] = {}
     monkeypatch.setattr(watched_asset, "state_of_asset", lambda name: kept.setdefault(name, MemoryStore()))
-    monkeypatch.setattr(watch, "FIRST_POLL_WITHIN", 0.0)
-    monkeypatch.setattr(trouble, "FIRST_BACK_OFF", 0.1)
+    monkeypatch.setattr(producer_module, "FIRST_POLL_WITHIN", 0.0)
+    monkeypatch.setattr(backoff, "FIRST_BACK_OFF", 0.1)
     return kept
 
 
@@ -56,14 +57,14 @@ def connection(monkeypatch, registry):
         return Connection(conn_id=conn_id, conn_type="oci_registry", **values)
 
     monkeypatch.setattr(RegistryHook, "aget_connection", aget_connection)
-    monkeypatch.setattr(connections, "_read", {})
+    monkeypatch.setattr(connection_cache, "_read", {})
     return current
 
 
 @contextlib.asynccontextmanager
 async def stream(*watched, wait=0.05):
     """Run a producer; its pushes come through a queue, and are confirmed by whoever takes them."""
-    producer = watch.RegistryProducer(KEY)
+    producer = producer_module.RegistryProducer(KEY)
     queue: asyncio.Queue = asyncio.Queue()
 
     async def pump():
@@ -169,7 +170,7 @@ async def test_a_new_push_comes_before_what_only_may_have_been_announced_to_nobo
 
 
 async def test_what_a_watcher_has_outlived_is_not_announced_again(registry, stores, connection, monkeypatch):
-    monkeypatch.setattr(announced, "SETTLED_AFTER", 0.5)
+    monkeypatch.setattr(outbox, "SETTLED_AFTER", 0.5)
     async with stream() as (producer, queue):
         await baseline(stores)
         registry.put("team/app", ["v1"])
@@ -251,7 +252,7 @@ async def test_two_rules_of_one_repository_share_the_requests(registry, stores, 
 async def test_what_is_wrong_is_said_once_and_that_it_is_well_again_once(
     registry, stores, connection, caplog
 ):
-    caplog.set_level(logging.INFO, logger=trouble.__name__)
+    caplog.set_level(logging.INFO, logger=backoff.__name__)
     tags = registry.repositories.pop("team/app")
     async with stream() as (_, _queue):
         await until(lambda: registry.count("GET", "tags/list") >= 2, 15)
@@ -273,7 +274,7 @@ async def test_a_changed_password_is_used_without_a_restart(registry, stores, co
 
 
 async def test_a_fault_of_the_store_does_not_end_the_stream(registry, stores, connection, caplog):
-    caplog.set_level(logging.INFO, logger=trouble.__name__)
+    caplog.set_level(logging.INFO, logger=backoff.__name__)
     async with stream() as (producer, queue):
         await baseline(stores)
         stores["asset"].left = 0
@@ -292,7 +293,7 @@ async def test_a_fault_of_the_store_does_not_end_the_stream(registry, stores, co
 
 
 async def test_without_anyone_watching_nothing_is_asked(registry, stores, connection):
-    producer = watch.RegistryProducer(KEY)
+    producer = producer_module.RegistryProducer(KEY)
     task = asyncio.ensure_future(anext(producer.open_stream()))
     await asyncio.sleep(0.4)
     task.cancel()
@@ -317,7 +318,7 @@ async def test_an_event_that_its_own_watcher_did_not_take_is_announced_again(reg
 async def test_a_push_that_a_poll_has_seen_survives_a_kill_also_when_its_tag_went_back(
     registry, stores, connection
 ):
-    """Without the write-down the watermark would still say the first digest, and neither would be announced."""
+    """Without the write-down the watermark would still say the first digest, and neither would be outbox."""
     registry.put("team/app", {"v1": "one"})
     async with stream() as (_, queue):
         await baseline(stores)
@@ -356,7 +357,7 @@ async def test_what_another_triggerer_did_while_this_one_was_frozen_is_read_firs
 
 
 def watch_mark(tag, generation, content):
-    return watched_asset.Mark(tag, generation, digest_of(content))
+    return watched_asset.TagState(tag, generation, digest_of(content))
 
 
 async def test_an_asset_that_comes_back_while_another_kept_the_stream_begins_anew(
@@ -394,7 +395,7 @@ async def test_of_many_pushes_no_more_are_under_way_than_a_queue_takes(registry,
 async def test_what_is_wrong_with_one_asset_alone_is_said_once_and_tried_less_often(
     registry, stores, connection, monkeypatch, caplog
 ):
-    caplog.set_level(logging.INFO, logger=trouble.__name__)
+    caplog.set_level(logging.INFO, logger=backoff.__name__)
     connection["extra"] |= {"storm_limit": 2}
     watched = (("one", TagRule(tag_regex="a.*")), ("two", TagRule(tag_regex="v.*")))
     async with stream(*watched) as (producer, queue):
@@ -419,7 +420,7 @@ async def test_a_registry_that_is_away_is_asked_once_in_a_round_of_many_assets(r
 
 async def test_the_pushes_of_two_minutes_are_kept_in_parts_that_a_store_takes(stores):
     store = MemoryStore()
-    written = announced.Announced(store)
+    written = outbox.Outbox(store)
     await written.load()
     pushes = [
         {
@@ -432,17 +433,17 @@ async def test_the_pushes_of_two_minutes_are_kept_in_parts_that_a_store_takes(st
     for number in range(0, 600, 50):
         await written.add(pushes[number : number + 50])
     assert all(len(json.dumps(value)) < 65_535 for value in store.values.values())
-    read = announced.Announced(store)
+    read = outbox.Outbox(store)
     await read.load()
-    assert read.take() == pushes[-announced.MAX_KEPT :]
+    assert read.take() == pushes[-outbox.MAX_KEPT :]
     assert read.take() == []
 
 
 async def test_each_push_is_kept_for_its_own_time(monkeypatch):
     clock = [1000.0]
-    monkeypatch.setattr(announced.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(outbox.time, "monotonic", lambda: clock[0])
     store = MemoryStore()
-    written = announced.Announced(store)
+    written = outbox.Outbox(store)
     await written.load()
 
     async def add(number):
@@ -450,7 +451,7 @@ async def test_each_push_is_kept_for_its_own_time(monkeypatch):
         await written.add(
             [{"push_data": pushed, "event": {"id": str(number), "epoch": "e", "generation": 1}}]
         )
-        return [push["push_data"]["tag"] for push in store.values[announced.KEY]["pushes"]]
+        return [push["push_data"]["tag"] for push in store.values[outbox.KEY]["pushes"]]
 
     assert await add(1) == ["t1"]
     clock[0] += 100
@@ -459,10 +460,10 @@ async def test_each_push_is_kept_for_its_own_time(monkeypatch):
     assert await add(3) == ["t2", "t3"], "although there was always one that is younger"
     clock[0] += 100
     await written.settle()
-    assert len(store.values[announced.KEY]["pushes"]) == 2
+    assert len(store.values[outbox.KEY]["pushes"]) == 2
     clock[0] += 100
     await written.settle()
-    assert store.values[announced.KEY]["pushes"] == []
+    assert store.values[outbox.KEY]["pushes"] == []
 
 
 @pytest.mark.parametrize(
@@ -470,8 +471,8 @@ async def test_each_push_is_kept_for_its_own_time(monkeypatch):
 )
 async def test_what_cannot_be_read_of_them_is_nothing(left):
     store = MemoryStore()
-    store.values[announced.KEY] = left
-    read = announced.Announced(store)
+    store.values[outbox.KEY] = left
+    read = outbox.Outbox(store)
     await read.load()
     assert read.take() == []
 
@@ -616,10 +617,10 @@ async def test_a_connection_is_read_once_for_all_watchers_until_it_is_old(regist
         return await aget_connection(conn_id)
 
     monkeypatch.setattr(RegistryHook, "aget_connection", counted)
-    targets = [await connections.target_for("conn", f"team/app{n}", 30.0) for n in range(5)]
+    targets = [await connection_cache.target_for("conn", f"team/app{n}", 30.0) for n in range(5)]
     assert [target.repository for target in targets] == [f"team/app{n}" for n in range(5)]
-    await connections.target_for("other", "team/app", 30.0)
+    await connection_cache.target_for("other", "team/app", 30.0)
     assert reads == ["conn", "other"]
     connection["password"] = "changed"
-    assert (await connections.target_for("conn", "team/app", 30.0)).password is None
-    assert (await connections.target_for("conn", "team/app", 0.0)).password == "changed"
+    assert (await connection_cache.target_for("conn", "team/app", 30.0)).password is None
+    assert (await connection_cache.target_for("conn", "team/app", 0.0)).password == "changed"

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
+from airflow_registry_triggers.webhook.attempt import Attempt, request_headers, send
 from airflow_registry_triggers.webhook.body import Body
 from airflow_registry_triggers.webhook.network_errors import judge_fault
-from airflow_registry_triggers.webhook.redaction.fields import Masker
 from airflow_registry_triggers.webhook.outcome import Outcome
-from airflow_registry_triggers.webhook.attempt import Attempt, request_headers, send
+from airflow_registry_triggers.webhook.redaction.fields import Masker
 from airflow_registry_triggers.webhook.url import parse_endpoint
 from tests.unit.webhook.cases import json_cases, tsv_cases
 from tests.unit.webhook.scripted_server import (

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_registry_triggers import __version__
-from airflow_registry_triggers.webhook.body import Body
 from airflow_registry_triggers.webhook.attempt import check_headers, request_headers
+from airflow_registry_triggers.webhook.body import Body
 from airflow_registry_triggers.webhook.signing import sign
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

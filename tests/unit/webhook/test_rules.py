@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_registry_triggers.webhook import addresses, headers, outcome, url
+from airflow_registry_triggers.addresses import table as addresses
+from airflow_registry_triggers.webhook import headers, outcome, url
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "docs" / "delivery-rules.md").read_text(encoding="utf-8")

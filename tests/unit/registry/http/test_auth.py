@@ -10,9 +10,9 @@ import base64
 import pytest
 from aiohttp import web
 
-from airflow_registry_triggers.registry import auth
 from airflow_registry_triggers.registry.client import RegistryClient
 from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.http import auth
 from tests.unit.registry.scripted_registry import Paging, ScriptedRegistry, SignIn, digest_of
 
 REPOSITORY = "team/app"

@@ -4,10 +4,7 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
-from pathlib import Path
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -18,10 +15,8 @@ from airflow_registry_triggers.registry.http.headers import (
     next_link,
     parse_challenges,
     quota_pause,
-    retry_after,
 )
 
-SHARED = Path(__file__).resolve().parents[4] / "shared" / "cases"
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 TOKEN = st.from_regex(r"[A-Za-z][A-Za-z0-9._-]{0,10}", fullmatch=True)
 QUOTABLE = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
@@ -119,53 +114,6 @@ def test_no_header_takes_long(text: str) -> None:
 )
 def test_next_link(value: str, expected: str | None) -> None:
     assert next_link([value]) == expected
-
-
-def cases() -> list[dict[str, object]]:
-    path = SHARED / "retry-after.json"
-    return json.loads(path.read_text())["cases"] if path.exists() else []
-
-
-@pytest.mark.skipif(not cases(), reason="no ../shared/cases/retry-after.json")
-def test_retry_after_cases() -> None:
-    wrong = [
-        (case["value"], case["delay"], told)
-        for case in cases()
-        if (told := retry_after(str(case["value"]), NOW)) != case["delay"]
-    ]
-    assert wrong == []
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("0", 0.0),
-        ("120", 120.0),
-        ("9999999999", 9999999999.0),
-        ("Mon, 23 Nov 2026 12:02:00 GMT", 120.0),
-        ("Monday, 23-Nov-26 12:02:00 GMT", 120.0),
-        ("Mon Nov 23 12:02:00 2026", 120.0),
-        ("Mon, 23 Nov 2026 11:00:00 GMT", 0.0),
-        ("1.5", None),
-        ("+5", None),
-        ("٣", None),
-        (None, None),
-    ],
-)
-def test_retry_after(value: str | None, expected: float | None) -> None:
-    assert retry_after(value, NOW) == expected
-
-
-@given(st.integers(0, 10**9))
-def test_retry_after_seconds_and_dates_agree(seconds: int) -> None:
-    date = format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
-    assert retry_after(str(seconds), NOW) == retry_after(date, NOW) == seconds
-
-
-@given(st.text(max_size=60) | st.binary(max_size=60).map(lambda raw: raw.decode("latin-1")))
-def test_retry_after_is_total(value: str) -> None:
-    told = retry_after(value, NOW)
-    assert told is None or told >= 0
 
 
 @pytest.mark.parametrize(
