@@ -14,7 +14,7 @@ unexport AIRFLOW_HOME AIRFLOW_CONFIG
 
 # Stages share two cores and a log: one after the other, the quick ones first.
 .NOTPARALLEL:
-.PHONY: help setup setup-all constraints demo test lint unit airflow browser fuzz chaos chaos-short bench build clean
+.PHONY: help setup setup-all constraints demo test lint docs unit airflow browser fuzz chaos chaos-short registries bench build clean
 
 help:  ## list these targets
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -29,20 +29,31 @@ constraints: setup  ## resolve the pinned versions anew (those that still fit ar
 	@$(STAGE) constraints $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 		--no-emit-index-url --custom-compile-command 'make constraints' \
 		--group dev pyproject.toml -o constraints.txt
+	@for server in zuul-registry pulp; do \
+		$(STAGE) "constraints of $$server" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+			--no-emit-index-url --custom-compile-command 'make constraints' \
+			.ci/servers/$$server.in -o .ci/servers/$$server.txt || exit 1; \
+	done
 
 demo: setup  ## a push becomes a webhook, through a real Airflow (KEEP=1 leaves the UI up)
 	@$(STAGE) demo env KEEP=$(KEEP) $(BIN)/python -m demo
 
-test: setup lint unit airflow browser chaos-short  ## all that must hold before a change is taken
+test: setup lint docs unit airflow browser chaos-short  ## all that must hold before a change is taken
 
-lint: setup  ## ruff, mypy and the import contracts
+lint:  ## ruff, mypy, the import contracts, and eslint and prettier for the page's scripts
+	@$(STAGE) setup .ci/setup npm
 	@$(STAGE) 'ruff check' $(BIN)/ruff check .
 	@$(STAGE) 'ruff format' $(BIN)/ruff format --check .
 	@$(STAGE) 'import contracts' $(BIN)/lint-imports
 	@$(STAGE) mypy $(BIN)/mypy
+	@$(STAGE) 'eslint and prettier' npm run --silent lint
 
-unit: setup  ## tests that start no Airflow, properties among them
-	@$(STAGE) unit $(PYTEST) -m 'not airflow and not chaos and not browser and not fuzz' $(ARGS)
+docs: setup  ## the documentation site in .cache/docs/html, with warnings as errors
+	@$(STAGE) docs $(BIN)/python -m sphinx -E -W --keep-going -q -b html -d .cache/docs/doctrees docs .cache/docs/html
+
+unit:  ## tests that start no Airflow: properties, and real registries among them
+	@$(STAGE) setup .ci/setup zuul-registry tinyproxy
+	@$(STAGE) unit $(PYTEST) -m 'not airflow and not chaos and not browser and not fuzz and not registries' $(ARGS)
 
 airflow: setup  ## tests on a real Airflow
 	@$(STAGE) airflow $(PYTEST) -m 'airflow and not chaos and not browser and not fuzz' $(ARGS)
@@ -50,6 +61,10 @@ airflow: setup  ## tests on a real Airflow
 browser:  ## the page in a real Chromium (DOCS_IMAGES=1 takes the pictures of the docs anew)
 	@$(STAGE) setup .ci/setup chromium
 	@$(STAGE) browser $(PYTEST) -m browser $(ARGS)
+
+registries:  ## the suite on every real registry: Pulp, nginx with TLS, a cache and bearer tokens too
+	@$(STAGE) setup .ci/setup postgresql nginx zuul-registry pulp
+	@$(STAGE) registries $(PYTEST) tests/registries --timeout 0 --durations 10 $(ARGS)
 
 fuzz: setup  ## long randomized runs (FUZZ_EXAMPLES sets their size)
 	@$(STAGE) fuzz $(PYTEST) -m fuzz --timeout 0 $(ARGS)

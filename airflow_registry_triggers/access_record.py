@@ -1,56 +1,123 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""One entry of the access history: a verdict, or an attempt to deliver."""
+"""The access record: the result of a match, or of an attempt to deliver."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow_registry_triggers.notification import Notification
     from airflow_registry_triggers.tag_rule import TagRule
 
-__all__ = ["LOG_EVENT", "XCOM_PREFIX", "AccessRecord", "by_status_code", "utc_now", "within_limit"]
+__all__ = [
+    "BODY_LEFT_OUT",
+    "LOG_EVENT",
+    "VERDICTS",
+    "XCOM_PREFIX",
+    "AccessRecord",
+    "AccessRecordDict",
+    "RecordSummary",
+    "Status",
+    "utc_now",
+]
 
 LOG_EVENT = "access"
 """The ``event`` of each record's line in the task log."""
 
 LOG_PREFIX = "access_"
-"""Prefix of every field in the log: Airflow has fields of its own on each line."""
+"""Prefix of every field in the log, because Airflow has fields of its own on each line."""
 
 XCOM_PREFIX = "access_log."
-"""Prefix of the XCom keys; the status code follows, so that one status is one indexed query."""
-
-LIST_LIMIT = 1024 * 1024
-"""Bytes of JSON that one task's list may take; beyond it bodies are left out."""
+"""Prefix of the XCom keys; the status follows, so that one status is one indexed query."""
 
 BODY_LEFT_OUT = "[left out: the task's access records exceed 1 MiB]"
 
 
+class Status(StrEnum):
+    """The status words; an attempt that got an answer has the HTTP status instead."""
+
+    TRIGGERED = "triggered"
+    UNTRIGGERED = "untriggered"
+    DUPLICATE = "duplicate"
+    MALFORMED = "malformed"
+    BLOCKED = "blocked"
+    DRY_RUN = "dry_run"
+    TIMEOUT = "timeout"
+    DNS_ERROR = "dns_error"
+    CONNECTION_REFUSED = "connection_refused"
+    CONNECTION_RESET = "connection_reset"
+    UNREACHABLE = "unreachable"
+    TLS_ERROR = "tls_error"
+    PROTOCOL_ERROR = "protocol_error"
+
+
+VERDICTS = (Status.TRIGGERED, Status.UNTRIGGERED, Status.DUPLICATE, Status.MALFORMED)
+"""Statuses of a match; all others belong to a delivery. A delivery also records malformed values."""
+
+
+class AccessRecordDict(TypedDict):
+    """The JSON form of an access record."""
+
+    trigger_name: str
+    status_code: str
+    trigger_log_id: str
+    trigger_url: str
+    trigger_type: str
+    trigger_tag: str
+    repo_event: str
+    request_time: str
+    request_headers: dict[str, str]
+    request_body: str
+    response_headers: dict[str, str]
+    response_body: str
+    notification_id: str
+    registry: str
+    repository: str
+    tag: str
+    digest: str
+    reason: str
+    duration_ms: int | None
+    ambiguous: bool
+    try_number: int
+    attempts: list[dict[str, Any]]
+
+
+class RecordSummary(TypedDict):
+    """One delivery in the return value of a delivery task; ``id`` is the notification's."""
+
+    id: str
+    repository: str
+    tag: str
+    digest: str
+    status_code: str
+    reason: str
+
+
 def utc_now() -> str:
-    """Give the time as ISO 8601 in UTC with milliseconds."""
+    """Return the time as ISO 8601 in UTC with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessRecord:
     """
-    One entry of the access history, with the field names of a registry's own trigger log in snake case.
+    One entry of the access log, with the field names of a registry's own trigger log in snake case.
 
-    :param status_code: the HTTP status, a verdict (``triggered``, ``untriggered``, ``duplicate``),
-        ``blocked``, or the error's class, such as ``timeout``
-    :param trigger_log_id: the webhook-id and the try; the event's id for a verdict
-    :param trigger_url: where it went, masked
+    :param status_code: the HTTP status, or one of :class:`Status`
+    :param trigger_log_id: the webhook-id and the try; the notification's id for a match
+    :param trigger_url: URL of the receiver, redacted
     :param repo_event: ``new`` or ``updated``
     :param request_time: ISO 8601, UTC
-    :param registry: its host, empty where the notification does not tell
-    :param reason: one sentence that says why
-    :param duration_ms: milliseconds from the look-up to the last byte read; None for a verdict
+    :param registry: host of the registry, empty where the notification does not name it
+    :param reason: one sentence that explains the status
+    :param duration_ms: milliseconds from the name lookup to the last byte read; None for a match
     :param ambiguous: whether bytes were sent and no status came back
     :param attempts: the earlier tries of the same delivery, oldest first
     """
@@ -83,12 +150,9 @@ class AccessRecord:
         cls, notification: Notification, *, status_code: str, trigger_name: str, **values: Any
     ) -> AccessRecord:
         """
-        Make a record about a notification.
+        Make a record of a notification.
 
-        :param notification: what was judged or sent
-        :param status_code: see the class
-        :param trigger_name: name of the trigger
-        :param values: further fields
+        :param values: further fields of the record
         """
         known = {
             "trigger_log_id": notification.id or "",
@@ -115,14 +179,10 @@ class AccessRecord:
         try_number: int,
     ) -> AccessRecord:
         """
-        Make the record of a verdict.
+        Make the record of a match.
 
-        :param notification: what was judged
         :param status_code: ``triggered``, ``untriggered`` or ``duplicate``
-        :param reason: why
-        :param trigger_name: name of the trigger
-        :param rule: the rule that judged
-        :param try_number: try of the task
+        :param rule: the rule that was applied
         """
         return cls.of(
             notification,
@@ -134,66 +194,83 @@ class AccessRecord:
             try_number=try_number,
         )
 
+    @classmethod
+    def of_malformed(cls, value_id: str, *, reason: str, trigger_name: str, try_number: int) -> AccessRecord:
+        """
+        Make the record of a value that is not a notification.
+
+        :param value_id: id of the value, from its source and position
+        """
+        return cls(
+            status_code=Status.MALFORMED,
+            trigger_name=trigger_name,
+            trigger_log_id=value_id,
+            notification_id=value_id,
+            reason=reason,
+            try_number=try_number,
+        )
+
     def to_dict(self) -> dict[str, Any]:
-        """Give the JSON form, in the order of the fields."""
+        """Return the JSON form, in the order of the fields; see :class:`AccessRecordDict`."""
         values = {name: getattr(self, name) for name in _NAMES}
+        values["status_code"] = str(self.status_code)
         values["attempts"] = [dict(attempt) for attempt in self.attempts]
         return values
 
-    def summary(self) -> dict[str, Any]:
-        """Give what a later try keeps of this one."""
+    def to_attempt(self) -> dict[str, Any]:
+        """Return the fields that later records of the same delivery list under ``attempts``."""
         kept = ("try_number", "status_code", "request_time", "duration_ms", "reason", "ambiguous")
         return {name: getattr(self, name) for name in kept}
 
+    def summary(self) -> RecordSummary:
+        """Return the fields that a delivery task returns."""
+        return RecordSummary(
+            id=self.notification_id,
+            repository=self.repository,
+            tag=self.tag,
+            digest=self.digest,
+            status_code=str(self.status_code),
+            reason=self.reason,
+        )
+
     def log_fields(self) -> dict[str, Any]:
         """
-        Give the flat fields of the log line.
+        Return the flat fields of the log line.
 
-        Headers and attempts become JSON text: nested values are cut by Airflow's masker at depth 5, and
+        Headers and attempts become JSON text: Airflow's masker stops at depth 5 of a structure, and
         JSON in ASCII cannot start a line.
         """
         flat: dict[str, Any] = {}
-        for name in _NAMES:
+        for name in _LOG_ORDER:
             value = getattr(self, name)
             flat[LOG_PREFIX + name] = value if isinstance(value, str | int | None) else json.dumps(value)
         return flat
 
     def without_bodies(self) -> AccessRecord:
-        """Give a copy that says that its bodies were left out."""
+        """Return a copy whose bodies are replaced by a note."""
         return replace(
             self,
             request_body=self.request_body and BODY_LEFT_OUT,
             response_body=self.response_body and BODY_LEFT_OUT,
         )
 
+    def without_headers(self) -> AccessRecord:
+        """Return a copy without headers and attempts, whose bodies are replaced by a note."""
+        return replace(self.without_bodies(), request_headers={}, response_headers={}, attempts=())
+
 
 _NAMES = tuple(item.name for item in fields(AccessRecord))
 
-
-def within_limit(records: Iterable[AccessRecord], limit: int = LIST_LIMIT) -> list[dict[str, Any]]:
-    """
-    Give a task's records as JSON below a size: from the one that would exceed it on, bodies are left out.
-
-    :param records: the records
-    :param limit: bytes of JSON
-    """
-    kept: list[dict[str, Any]] = []
-    size = 0
-    for record in records:
-        fields_of = record.to_dict()
-        size += len(json.dumps(fields_of))
-        kept.append(fields_of if size <= limit else record.without_bodies().to_dict())
-    return kept
-
-
-def by_status_code(records: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """
-    Group records as they are pushed to XCom.
-
-    :param records: the records of one try, as JSON
-    :return: XCom key to list of records
-    """
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for record in records:
-        groups.setdefault(XCOM_PREFIX + record["status_code"], []).append(record)
-    return groups
+# A log line is cut at the right edge of the page, so the fields that people look for come first.
+_FIRST = (
+    "status_code",
+    "repository",
+    "tag",
+    "reason",
+    "trigger_name",
+    "trigger_url",
+    "duration_ms",
+    "try_number",
+)
+_LAST = ("request_headers", "response_headers", "request_body", "response_body", "attempts")
+_LOG_ORDER = (*_FIRST, *(name for name in _NAMES if name not in (*_FIRST, *_LAST)), *_LAST)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""The command ``airflow registry-triggers``; what it runs is imported when it runs."""
+"""The command ``airflow registry-triggers``. Each subcommand is imported when it runs."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from airflow.cli.cli_config import ARG_VERBOSE, ActionCommand, Arg, GroupCommand
 
 __all__ = ["get_cli_commands"]
 
-_TIME = "ISO 8601, or how long ago: 15m, 6h, 7d"
-_TEXT = "a part of it; =NAME for the whole"
+_TIME = "ISO 8601, or an age: 15m, 6h, 7d"
+_TEXT = "part of it, or =TEXT for the whole"
 
 _ARGUMENTS = (
     Arg(
         ("--status",),
         action="append",
         default=[],
-        help="200, timeout, untriggered, ...; 2xx, error, verdict; may be given several times",
+        help="200, timeout, untriggered, ...; 2xx, error, verdict; repeat the option for several",
     ),
     Arg(("--dag-id",), help="only of this Dag"),
     Arg(("--run-id",), help="only of this run"),
     Arg(("--task-id",), help="only of this task"),
     Arg(("--map-index",), type=int, help="only of this instance of a mapped task"),
-    Arg(("--since",), help=f"written at this time or later: {_TIME}"),
-    Arg(("--until",), help=f"written before this time: {_TIME}"),
+    Arg(("--since",), help=f"entries stored at this time or later: {_TIME}"),
+    Arg(("--until",), help=f"entries stored before this time: {_TIME}"),
     Arg(("--trigger",), default="", help=f"name of the trigger: {_TEXT}"),
     Arg(("--repository",), default="", help=f"name of the repository: {_TEXT}"),
     Arg(("--tag",), default="", help=f"the tag: {_TEXT}"),
-    Arg(("--limit",), type=int, default=50, help="entries after which to end (default: 50)"),
-    Arg(("--cursor",), help="where to go on: what an earlier call said"),
-    Arg(("--bodies",), action="store_true", help="with headers and bodies (json and yaml)"),
+    Arg(("--limit",), type=int, default=50, help="number of entries (default: 50)"),
+    Arg(("--cursor",), help="start of the page: the cursor that the previous call printed"),
+    Arg(("--bodies",), action="store_true", help="include headers and bodies (json and yaml)"),
     Arg(
         ("-o", "--output"),
         choices=("table", "json", "yaml"),
@@ -42,7 +42,7 @@ _ARGUMENTS = (
 
 
 def get_cli_commands() -> list[GroupCommand]:
-    """Give the commands, for Airflow's command line."""
+    """Return the commands for Airflow's command line."""
     return [
         GroupCommand(
             name="registry-triggers",
@@ -50,10 +50,10 @@ def get_cli_commands() -> list[GroupCommand]:
             subcommands=(
                 ActionCommand(
                     name="access-log",
-                    help="List the access history: verdicts and deliveries, newest first",
+                    help="List the access log: verdicts and deliveries, newest first",
                     description=(
-                        "List the access history, newest first. It reads the metadata database, like "
-                        "other commands of Airflow: whoever may run it sees the records of every Dag."
+                        "List the access log, newest first. Like other commands of Airflow, it reads the "
+                        "metadata database: every user who may run it sees the records of all Dags."
                     ),
                     func=lazy_load_command("airflow_registry_triggers.access_log.command.access_log"),
                     args=_ARGUMENTS,

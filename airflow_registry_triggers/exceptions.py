@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
 """
-The errors that end a task.
+The exceptions that end a task of this provider.
 
 ::
 
-    AirflowFailException (Airflow's: no retry can help)
-    ├── InvalidArgument (also a ValueError)   an argument that turned out wrong when it was rendered
-    ├── RegistryFault                         a registry that will not answer until someone mends something
-    ├── MalformedNotifications                some of what came in is no notification
-    └── DeliveryFailed                        none is left to try again, and some were refused for good
-    Exception
-    └── DeliveryPending                       some notifications can be tried again
+    RegistryTriggersError                 base of all
+    ├── InvalidArgument                   an argument was rendered to an invalid value; a ValueError too
+    ├── RegistryFault                     the registry's setup is wrong: repository, password, TLS
+    ├── MalformedNotifications            the task got values, and no notification among them
+    ├── TooManyToMap                      more items than Airflow can map the next task over
+    ├── DeliveryFailed                    receivers rejected notifications, and no retry is left to make
+    └── DeliveryPending                   some notifications are not delivered yet; Airflow retries the task
+
+A retry can help only with ``DeliveryPending``, so all others are Airflow's ``AirflowFailException`` too.
 """
 
 from __future__ import annotations
@@ -24,28 +26,38 @@ __all__ = [
     "InvalidArgument",
     "MalformedNotifications",
     "RegistryFault",
+    "RegistryTriggersError",
+    "TooManyToMap",
 ]
 
 
-class InvalidArgument(AirflowFailException, ValueError):
-    """An argument that cannot work, found out when it was rendered; a try again would not help."""
+class RegistryTriggersError(Exception):
+    """Base of the exceptions that end a task of this provider."""
 
 
-class RegistryFault(AirflowFailException):
-    """No such repository, a wrong password, not a registry, a TLS fault: someone must mend it."""
+class InvalidArgument(RegistryTriggersError, AirflowFailException, ValueError):
+    """An argument of an operator that was rendered to an invalid value."""
 
 
-class MalformedNotifications(AirflowFailException):
-    """Some of what came in is no notification; the others went on before this was raised."""
+class RegistryFault(RegistryTriggersError, AirflowFailException):
+    """An unknown repository, a wrong password, a TLS error or a host that is not a registry."""
 
 
-class DeliveryFailed(AirflowFailException):
-    """Some notifications were refused for good, and none is left to try again."""
+class MalformedNotifications(RegistryTriggersError, AirflowFailException):
+    """The task got values, and none of them is a notification."""
 
 
-class DeliveryPending(Exception):
+class TooManyToMap(RegistryTriggersError, AirflowFailException):
+    """The return value has more items than ``[core] max_map_length``, and a task is mapped over it."""
+
+
+class DeliveryFailed(RegistryTriggersError, AirflowFailException):
+    """Receivers rejected some notifications, and a retry would not change that."""
+
+
+class DeliveryPending(RegistryTriggersError):
     """
-    Some notifications were not delivered and can be tried again.
+    Some notifications were not delivered, and Airflow retries the task.
 
     :param text: counts and reasons
     :param wait: seconds before the next try

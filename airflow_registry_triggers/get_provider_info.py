@@ -19,8 +19,13 @@ def _field(label: str, description: str, kind: str = "string", **schema: Any) ->
 _REGISTRY_FIELDS = {
     "scheme": _field("Scheme", "https, or http for a registry without TLS.", enum=["https", "http"]),
     "ca_file": _field("CA file", "Path on the workers and triggerers of a PEM file to trust instead."),
-    "timezone": _field("Time zone", "Of pushed_at, such as Europe/Berlin. Default UTC."),
-    "region": _field("Region", "Repository fact: goes into each notification as it is."),
+    "proxy": _field(
+        "Proxy",
+        "URL of an HTTP proxy, such as http://proxy:3128. Default: HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
+        format="password",
+    ),
+    "timezone": _field("Time zone", "Time zone of pushed_at, such as Europe/Berlin. Default UTC."),
+    "region": _field("Region", "Repository fact, copied into each notification."),
     "date_created": _field("Created", "Repository fact: YYYY-MM-DD HH:MM:SS."),
     "repo_type": _field("Repository type", "Repository fact: PUBLIC or PRIVATE."),
     "repo_authentication_type": _field("Authentication type", "Repository fact. Default NO_CERTIFIED."),
@@ -28,12 +33,27 @@ _REGISTRY_FIELDS = {
     "poll_interval": _field("Poll interval", "Seconds between two polls of a watcher. Default 60.", "number"),
     "first_run": _field(
         "First run of a watcher",
-        "baseline remembers what is there, notify announces it.",
+        "baseline records the current tags; notify sends a notification for each.",
         enum=["baseline", "notify"],
     ),
-    "updates": _field("Updates", "Whether a tag that moves is a push. Default true.", "boolean"),
+    "updates": _field(
+        "Updates", "Whether a known tag with another digest is a push. Default true.", "boolean"
+    ),
     "referrers": _field("Referrers", "Watch tags of signatures and attestations too.", "boolean"),
-    "storm_limit": _field("Storm limit", "Notifications one poll may give. Default 500.", "integer"),
+    "confirm_polls": _field(
+        "Confirm polls",
+        "Polls in a row that must find a digest before it counts, for replicas that disagree. Default 1.",
+        "integer",
+    ),
+    "flap_limit": _field(
+        "Flap limit",
+        "Pushes of one tag within an hour, after which only its latest digest is sent, at most every 5 "
+        "minutes. Default 10; 0 for no limit.",
+        "integer",
+    ),
+    "storm_limit": _field(
+        "Storm limit", "Maximum number of notifications of one poll. Default 500.", "integer"
+    ),
     "max_in_flight": _field(
         "Requests in flight", "Default 10 for a registry on a private address, else 2.", "integer"
     ),
@@ -57,6 +77,18 @@ _ALLOWED_NETWORKS = {
     "version_added": "0.1.0",
     "type": "string",
     "example": "10.20.0.0/16, fd00:1234::/32",
+    "default": "",
+}
+
+_WEBHOOK_PROXY = {
+    "description": (
+        "URL of the HTTP proxy through which webhooks are sent. The proxy resolves the names of receivers, "
+        "so it must block private addresses itself. Proxy settings of the environment are not used."
+    ),
+    "version_added": "0.1.0",
+    "type": "string",
+    "sensitive": True,
+    "example": "http://proxy.example.com:3128",
     "default": "",
 }
 
@@ -116,7 +148,7 @@ def get_provider_info() -> dict[str, Any]:
         "config": {
             "registry_triggers": {
                 "description": "Container registry triggers.",
-                "options": {"allowed_networks": _ALLOWED_NETWORKS},
+                "options": {"allowed_networks": _ALLOWED_NETWORKS, "webhook_proxy": _WEBHOOK_PROXY},
             }
         },
     }

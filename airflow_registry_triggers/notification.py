@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""What was pushed, in the JSON that travels through XCom, asset events and webhooks."""
+"""The notification: one push of a tag, as the JSON that XCom, asset events and webhooks carry."""
 
 from __future__ import annotations
 
@@ -8,57 +8,131 @@ import copy
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, NamedTuple, TypedDict
 
-__all__ = ["InvalidNotification", "Notification", "push_id"]
+__all__ = [
+    "Action",
+    "EventData",
+    "InvalidNotification",
+    "Notification",
+    "NotificationDict",
+    "PushData",
+    "RepositoryData",
+    "TagState",
+    "fallback_id",
+    "push_id",
+]
+
+Action = Literal["new", "updated"]
+
+
+class PushData(TypedDict, total=False):
+    """The tag and the digest it points to; ``tag`` is required."""
+
+    digest: str | None
+    pushed_at: str
+    tag: str
+
+
+class RepositoryData(TypedDict, total=False):
+    """The repository, with a registry's own field names; ``repo_full_name`` or ``name`` is required."""
+
+    date_created: str
+    name: str
+    namespace: str
+    region: str
+    repo_authentication_type: str
+    repo_full_name: str
+    repo_origin_type: str
+    repo_type: str
+
+
+class EventData(TypedDict, total=False):
+    """Facts that stay inside Airflow and are not part of the default webhook body."""
+
+    id: str
+    registry: str
+    action: Action
+    previous_digest: str | None
+    detected_at: str
+    epoch: str
+    generation: int
+    image: str
+    trigger: dict[str, str]
+
+
+class NotificationDict(TypedDict, total=False):
+    """The JSON form of a notification; ``push_data`` and ``repository`` are required."""
+
+    push_data: PushData
+    repository: RepositoryData
+    event: EventData
+
+
+class TagState(NamedTuple):
+    """
+    One tag at one moment, as a watermark stores it.
+
+    :param generation: number of changes of the tag; 0 in the baseline, and where it is unknown
+    :param digest: None where it is unknown
+    """
+
+    tag: str
+    generation: int
+    digest: str | None
+
 
 _SHOWN = 200
+"""Characters of a malformed value that an error quotes."""
 
+# A registry sends the keys in the order in which the types above list them.
 _REGISTRY_FORM = {
-    "push_data": ("digest", "pushed_at", "tag"),
-    "repository": (
-        "date_created",
-        "name",
-        "namespace",
-        "region",
-        "repo_authentication_type",
-        "repo_full_name",
-        "repo_origin_type",
-        "repo_type",
-    ),
+    "push_data": tuple(PushData.__annotations__),
+    "repository": tuple(RepositoryData.__annotations__),
 }
 
 
 class InvalidNotification(ValueError):
-    """A value that is not a notification; the text names the key and shows its first 200 characters."""
+    """A value that is not a notification; the text names the key and quotes its first 200 characters."""
 
 
 def _hex32(*parts: object) -> str:
-    # JSON keeps the parts apart: ("a", "bc") and ("ab", "c") must not meet.
+    # A JSON list keeps the parts apart: ("a", "bc") and ("ab", "c") must not give the same id.
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 def push_id(epoch: str, registry: str, repository: str, tag: str, generation: int, digest: str) -> str:
     """
-    Identify one push: the same push gives the same id after a crash, a retry or a clear.
+    Return the id of one push: the same push has the same id after a crash, a retry or a clear.
 
-    :param epoch: random value stored with the first baseline, so ids do not come back after lost state
+    :param epoch: random value stored with the first baseline, so that ids do not repeat after lost state
     :param registry: host of the registry, with its port where it is not the default
     :param repository: full name of the repository
-    :param tag: the tag that moved
-    :param generation: count of the tag's changes; tells A, B, A apart
-    :param digest: what the tag points at now
+    :param tag: the tag that was pushed
+    :param generation: number of changes of the tag; tells A, B, A apart
+    :param digest: digest that the tag points to
     :return: 32 hexadecimal digits
     """
     return _hex32(epoch, registry, repository, tag, generation, digest)
+
+
+def fallback_id(source: str, position: int) -> str:
+    """
+    Return the id of a value that came without one.
+
+    :param source: the run or the asset event that carried the value
+    :param position: index of the value in its source
+    :return: 32 hexadecimal digits
+    """
+    return _hex32(source, position)
 
 
 class Notification:
     """
     One push of a tag, as JSON.
 
-    Unknown keys are kept. ``push_data.tag`` and a repository name are required; all else may be missing,
-    so that a hand-made notification can test a trigger.
+    Unknown keys are kept. Only ``push_data.tag`` and a repository name are required, so that a notification
+    written by hand can test a trigger.
     """
 
     __slots__ = ("_data",)
@@ -69,10 +143,10 @@ class Notification:
     @classmethod
     def from_dict(cls, data: object) -> Notification:
         """
-        Read a notification.
+        Read a notification from its JSON form.
 
         :param data: a mapping with ``push_data.tag`` and ``repository.repo_full_name`` (or ``name``)
-        :raises InvalidNotification: when it is not one; the text says which key is missing
+        :raises InvalidNotification: if a required key is missing or has the wrong type
         """
         if isinstance(data, Notification):
             return cls(data._data)
@@ -82,7 +156,7 @@ class Notification:
         return cls(data)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the JSON form, a copy of its own."""
+        """Return the JSON form as a copy; see :class:`NotificationDict`."""
         return copy.deepcopy(self._data)
 
     def __eq__(self, other: object) -> bool:
@@ -100,7 +174,7 @@ class Notification:
 
     @property
     def digest(self) -> str | None:
-        """What the tag points at now, None where the notification does not tell."""
+        """The digest that the tag points to, None where it is unknown."""
         digest = self._data["push_data"].get("digest")
         return None if digest is None else str(digest)
 
@@ -116,65 +190,71 @@ class Notification:
 
     @property
     def id(self) -> str | None:
-        """The id of the push (``event.id``), None where the notification came without one."""
+        """The id of the push (``event.id``), None if the notification came without one."""
         value = self._event.get("id")
         return str(value) if value else None
 
     @property
     def registry(self) -> str:
-        """The host of the registry, empty where unknown."""
+        """The host of the registry, empty where it is unknown."""
         return str(self._event.get("registry") or "")
 
     @property
     def action(self) -> str:
-        """``new`` or ``updated``, empty where unknown."""
+        """``new`` or ``updated``, empty where it is unknown."""
         return str(self._event.get("action") or "")
 
     @property
+    def epoch(self) -> str:
+        """The epoch of the watermark that the push was compared with, empty where it is unknown."""
+        return str(self._event.get("epoch") or "")
+
+    @property
     def generation(self) -> int | None:
-        """How often the tag had changed by then, None where unknown."""
+        """The number of changes of the tag, None where it is unknown."""
         value = self._event.get("generation")
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     @property
     def trigger(self) -> dict[str, str]:
-        """Name, type and tag of the trigger that let it pass, empty before a match."""
+        """Name, type and tag of the trigger that matched, empty before a match."""
         value = self._event.get("trigger")
         return {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else {}
 
+    def tag_state(self) -> TagState:
+        """Return the state of the tag after this push, for the watermark."""
+        return TagState(self.tag, self.generation or 0, self.digest)
+
     def with_event(self, **fields: Any) -> Notification:
         """
-        Give a copy with these fields of ``event`` set.
+        Return a copy with these fields of ``event`` set.
 
         :param fields: names and JSON values
         """
-        data = self.to_dict()
-        event = data.get("event")
-        data["event"] = {**(event if isinstance(event, dict) else {}), **fields}
-        return Notification(data)
+        return Notification({**self._data, "event": {**self._event, **fields}})
 
     def with_fallback_id(self, source: str, position: int) -> Notification:
         """
-        Give a copy that has an id, itself where it has one.
+        Return the notification with an id, adding one if it is missing.
 
-        :param source: what the notification came with, such as the run_id
-        :param position: its place among those that came along
+        :param source: the run or the asset event that carried the notification
+        :param position: index of the notification in its source
         """
         if self.id:
             return self
-        return self.with_event(id=_hex32(source, position))
+        return self.with_event(id=fallback_id(source, position))
 
     def registry_form(self) -> dict[str, Any]:
         """
-        Give the registry's own format: ``push_data``, then ``repository``, nothing else.
+        Return the registry's own format: ``push_data``, then ``repository``, and no other key.
 
-        The order is made anew: PostgreSQL's JSONB, in which XCom travels, keeps none.
+        The keys are sorted here because PostgreSQL's JSONB, which stores XComs, does not keep their order.
         """
         return {key: _in_order(self._data[key], order) for key, order in _REGISTRY_FORM.items()}
 
     def webhook_id(self, trigger_name: str) -> str:
         """
-        Identify the delivery of this notification by one trigger, the same on each attempt.
+        Return the id of the delivery by one trigger, the same for each attempt.
 
         :param trigger_name: name of the trigger
         :return: ``msg_`` and 32 hexadecimal digits
@@ -189,7 +269,7 @@ def _in_order(part: Mapping[str, Any], order: tuple[str, ...]) -> dict[str, Any]
 
 
 def _copied(value: Any) -> Any:
-    # deepcopy costs more than all else of a body; most values are text.
+    # deepcopy is the slowest step of building a body, and most values are text.
     return value if isinstance(value, str) else copy.deepcopy(value)
 
 
@@ -210,16 +290,16 @@ def _problem(data: object) -> str | None:
     push_data = data.get("push_data")
     repository = data.get("repository")
     if not isinstance(push_data, Mapping):
-        return "'push_data' is missing or no object"
+        return "'push_data' is missing or not an object"
     tag = push_data.get("tag")
     if not isinstance(tag, str) or not tag:
-        return "'push_data.tag' is missing or no text"
+        return "'push_data.tag' is missing or not text"
     if not isinstance(push_data.get("digest"), str | None):
-        return "'push_data.digest' is no text"
+        return "'push_data.digest' is not text"
     if not isinstance(repository, Mapping):
-        return "'repository' is missing or no object"
+        return "'repository' is missing or not an object"
     if not _full_name(repository):
-        return "'repository.repo_full_name' (or 'repository.name') is missing or no text"
+        return "'repository.repo_full_name' (or 'repository.name') is missing or not text"
     return None
 
 

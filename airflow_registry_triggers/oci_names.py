@@ -34,8 +34,14 @@ MAX_REPOSITORY_LENGTH = 255
 DOCKER_HUB_HOST = "registry-1.docker.io"
 """Host that answers for Docker Hub."""
 
-# Docker's short names: the name in a reference is not the host that answers.
-_DOCKER_HUB_ALIASES = {"docker.io", "index.docker.io", "registry.hub.docker.com", DOCKER_HUB_HOST}
+# Names that image references, `docker login` and the web pages use; only DOCKER_HUB_HOST answers requests.
+_DOCKER_HUB_ALIASES = {
+    "docker.io",
+    "hub.docker.com",
+    "index.docker.io",
+    "registry.hub.docker.com",
+    DOCKER_HUB_HOST,
+}
 
 
 def is_tag(value: object) -> bool:
@@ -94,9 +100,9 @@ def is_docker_hub(host: str) -> bool:
     """
     Return True if the host is a name of Docker Hub.
 
-    :param host: the host, in any case, without a port
+    :param host: the host, in any case, with or without the port 443
     """
-    return host.lower().rstrip(".") in _DOCKER_HUB_ALIASES
+    return host.lower().removesuffix(":443").rstrip(".") in _DOCKER_HUB_ALIASES
 
 
 def docker_hub_repository(name: str) -> str:

@@ -11,6 +11,7 @@ from importlib import metadata
 
 MODULES = {
     "registry_poll": "What an unchanged poll costs",
+    "registry_nginx": "An unchanged poll through nginx with TLS and gzip",
     "delivery": "What a delivery costs",
     "event_latency": "From a push to its webhook",
     "scale": "A thousand repositories, a hundred Dags",

@@ -3,7 +3,7 @@
 """
 Run the demo: ``python -m demo``, or ``make demo``.
 
-Exits 0 only if every webhook and every line of the access history was as it must be. KEEP=1 in the
+Exits 0 only if every webhook and every line of the access log was as it must be. KEEP=1 in the
 environment leaves Airflow, the registry and the receiver up until Ctrl-C.
 """
 

@@ -93,10 +93,10 @@ class Chain:
         self._report.webhook(request, pulled)
         self._check_webhook(request.body, tag, digest, pulled)
         self._end_of_run(run_id, {"push": "success", "match": "success", "deliver": "success"})
-        records = self._history(run_id, ("match", "deliver"))
+        records = self._access_log(run_id, ("match", "deliver"))
         found = [(task, r["status_code"], r["repo_event"], r["tag"], r["digest"]) for task, r in records]
         wanted = [("match", "triggered", event, tag, digest), ("deliver", "200", event, tag, digest)]
-        check(found == wanted, f"access history: {found}, wanted {wanted}")
+        check(found == wanted, f"access log: {found}, wanted {wanted}")
         check(self._deployer.count() == before + 1, "more webhooks arrived than images were pushed")
 
     def does_not_trigger(self, tag: str, label: str) -> None:
@@ -109,11 +109,11 @@ class Chain:
         before = self._deployer.count()
         run_id, digest = self._push_while_waiting(tag, label)
         self._end_of_run(run_id, {"push": "success", "match": "success", "deliver": "skipped"})
-        records = self._history(run_id, ("match",))
+        records = self._access_log(run_id, ("match",))
         found = [(task, r["status_code"], r["tag"], r["digest"]) for task, r in records]
         wanted = [("match", "untriggered", tag, digest)]
-        check(found == wanted, f"access history: {found}, wanted {wanted}")
-        check(records[0][1]["reason"], "the access history does not say why it did not trigger")
+        check(found == wanted, f"access log: {found}, wanted {wanted}")
+        check(records[0][1]["reason"], "the access log does not say why it did not trigger")
         check(self._deployer.count() == before, "a webhook arrived for a tag that does not match")
         self._report.step("no webhook was sent")
 
@@ -136,7 +136,7 @@ class Chain:
         self._report.step(f"the run ended: {', '.join(f'{task} {state}' for task, state in states.items())}")
         check((state, states) == ("success", wanted), f"states of the tasks: {states}, wanted {wanted}")
 
-    def _history(self, run_id: str, tasks: tuple[str, ...]) -> list[tuple[str, dict[str, Any]]]:
+    def _access_log(self, run_id: str, tasks: tuple[str, ...]) -> list[tuple[str, dict[str, Any]]]:
         tries = {ti["task_id"]: ti["try_number"] for ti in self._rest.task_instances(DAG_ID, run_id)}
         records = [
             (task, record)

@@ -95,7 +95,7 @@ class Report:
 
         :param records: the task each was logged by, and its fields
         """
-        self.step("access history, from the task logs:")
+        self.step("access log, from the task logs:")
         rows = [_COLUMNS, *(_row(task, record) for task, record in records)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
         for row in rows:

@@ -19,7 +19,7 @@ with DAG("deploy_each_image", schedule=repository_asset("team/app")):
         tag = push["push_data"]["tag"]
         digest = push["push_data"]["digest"]
         image = push["event"]["image"]  # registry.example.com/team/app@sha256:...
-        print(f"Deploying {image}, pushed as {tag}")
+        # Deploy the image here.
         return {"tag": tag, "digest": digest, "image": image}
 
     deploy.expand(push=match.output)

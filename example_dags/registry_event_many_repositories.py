@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""One Dag on several repositories."""
+"""Watch several repositories with one Dag."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""Two Dags with different rules on one repository: one poll for both."""
+"""Apply different rules to one repository in two Dags, which share one poll."""
 
 from __future__ import annotations
 

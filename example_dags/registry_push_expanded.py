@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""One task instance for each delivery."""
+"""Run one task instance for each delivery."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""Two rules on one push, each with its own receiver."""
+"""Apply two rules to one push, each with its own delivery."""
 
 from __future__ import annotations
 

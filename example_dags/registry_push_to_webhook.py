@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""A push of a release tag becomes a webhook, on a schedule."""
+"""Poll on a schedule and send a webhook for each push of a release tag."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ with DAG(
     schedule="* * * * *",
     start_date=datetime(2026, 1, 1),
     catchup=False,
-    max_active_runs=16,  # a delivery that is tried for hours holds up no other run
+    max_active_runs=16,  # a delivery that is retried for hours does not block the next runs
 ):
     push = RegistryPushSensor(
         task_id="push",
@@ -24,7 +24,7 @@ with DAG(
         deferrable=True,
         poke_interval=10,
         timeout=55,
-        soft_fail=True,  # no push within the minute: the run is skipped
+        soft_fail=True,  # skip the run if nothing is pushed within the minute
     )
     match = TriggerMatchOperator(
         task_id="match", trigger_name="prod", tag_regex=r"release-v.*", notifications=push.output

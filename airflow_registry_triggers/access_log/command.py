@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""The access history in a terminal."""
+"""The access log in a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.utils.session import create_session
 
-from airflow_registry_triggers.access_log.entries import BODY_FIELDS
 from airflow_registry_triggers.access_log.query import Cursor, InvalidFilter, Query, parse_time, statuses_of
 from airflow_registry_triggers.access_log.reader import Page, read_page
 from airflow_registry_triggers.webhook.redaction.fields import escape_text
@@ -37,24 +36,23 @@ _SHORT_DIGEST = 19
 
 def access_log(args: Namespace) -> None:
     """
-    List the access history.
+    Print the access log.
 
-    :param args: see :mod:`airflow_registry_triggers.cli`
+    :param args: arguments of :mod:`airflow_registry_triggers.cli`
     """
     try:
         page = _page(args)
     except InvalidFilter as error:
         raise SystemExit(str(error)) from None
-    entries = [_shown(entry, bodies=args.bodies) for entry in page.entries]
-    sys.stdout.write(_FORMATS[args.output](entries))
+    sys.stdout.write(_FORMATS[args.output](page.entries))
     if page.next_cursor:
-        # Not among the data: what reads standard output gets entries and nothing else.
-        print(f"there is more: --cursor {page.next_cursor}", file=sys.stderr)  # noqa: T201
+        # On standard error, so that standard output contains entries only.
+        print(f"More entries: --cursor {page.next_cursor}", file=sys.stderr)  # noqa: T201
 
 
 def _page(args: Namespace) -> Page:
     if args.limit < 1:
-        raise InvalidFilter(f"limit={args.limit}: must be 1 or more")
+        raise InvalidFilter(f"limit={args.limit} is too small. Use 1 or more")
     query = Query(
         statuses=statuses_of(args.status),
         dag_id=args.dag_id,
@@ -71,15 +69,13 @@ def _page(args: Namespace) -> Page:
     with create_session() as session:
         while len(page.entries) < args.limit:
             cursor = Cursor.decode(page.next_cursor) if page.next_cursor else None
-            more = read_page(session, query, limit=args.limit - len(page.entries), cursor=cursor)
+            more = read_page(
+                session, query, limit=args.limit - len(page.entries), cursor=cursor, bodies=args.bodies
+            )
             page = Page(page.entries + more.entries, more.next_cursor)
             if page.next_cursor is None:
                 break
     return page
-
-
-def _shown(entry: Mapping[str, Any], *, bodies: bool) -> dict[str, Any]:
-    return {key: value for key, value in entry.items() if bodies or key not in BODY_FIELDS}
 
 
 def _as_json(entries: Sequence[Mapping[str, Any]]) -> str:
@@ -104,7 +100,7 @@ def _as_table(entries: Sequence[Mapping[str, Any]]) -> str:
 def _row(entry: Mapping[str, Any]) -> Iterator[str]:
     for name in _COLUMNS.values():
         value = entry[name]
-        # A tag or a reason may come from a stranger, and a terminal obeys what it is shown.
+        # A stranger may have written a tag or a reason, and a terminal obeys control characters.
         text = escape_text("" if value is None else str(value))
         yield text[:_SHORT_DIGEST] if name == "digest" else text
 

@@ -1,33 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""An entry of the history as it is shown: a record, the task instance it is of, and what became of it."""
+"""An entry as the page shows it: a record, its task instance, and its result."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_registry_triggers.access_log.query import VERDICTS
-from airflow_registry_triggers.access_record import AccessRecord
-from airflow_registry_triggers.webhook.outcome import Outcome, judge_status
+from airflow_registry_triggers.access_record import VERDICTS, AccessRecord, Status
+from airflow_registry_triggers.webhook.outcome import Outcome, classify_status
 
 __all__ = ["BODY_FIELDS", "ENDED", "records_of", "result_of"]
 
 BODY_FIELDS = ("request_headers", "request_body", "response_headers", "response_body")
-"""What is only given when an entry is opened."""
+"""Fields that are returned for an opened entry only."""
 
 ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
-"""States in which a task instance will not be tried again."""
+"""States in which Airflow does not retry a task instance."""
 
 
 def records_of(value: object, status_code: str) -> list[dict[str, Any]]:
     """
-    Read an XCom's value: what is no list of records is left out, what is missing in one is empty.
+    Return the records in the value of an XCom.
 
-    Any task may push an XCom of any name, so that nothing is taken for granted.
+    Any task may push an XCom under any key, so every field is checked: values that are not records are left
+    out, and missing fields are empty.
 
-    :param value: as the XCom backend gave it
-    :param status_code: from the key
+    :param value: value from the XCom backend
+    :param status_code: status from the XCom's key
     """
     if not isinstance(value, list | tuple):
         return []
@@ -45,7 +45,7 @@ def _record(item: Mapping[Any, Any], status_code: str) -> dict[str, Any]:
 
 
 def _like(empty: Any, value: Any) -> Any:
-    """Give a value of the type that a field has; a hand-made record may have any."""
+    """Return the value if it has the type of the field, or the field's empty value."""
     if isinstance(empty, str):
         return _text(value)
     if isinstance(empty, bool):
@@ -58,7 +58,7 @@ def _like(empty: Any, value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    # Half of a surrogate pair, which JSON can carry, is no text that an answer could.
+    # JSON can carry half of a surrogate pair, which cannot be encoded in a response.
     return ("" if value is None else str(value)).encode("utf-8", "replace").decode()
 
 
@@ -76,24 +76,24 @@ def _attempt(attempt: Mapping[Any, Any]) -> dict[str, Any]:
 
 def result_of(record: Mapping[str, Any], state: str | None) -> str:
     """
-    Say what became of it: a verdict, ``delivered``, ``retrying``, ``failed`` or ``blocked``.
+    Return the result of a record: its verdict, ``delivered``, ``retrying``, ``failed`` or its own status.
 
-    :param record: its JSON form
-    :param state: of the task instance
+    :param record: JSON form of the record
+    :param state: state of the task instance
     """
     code = record["status_code"]
-    if code in VERDICTS or code == "blocked":
+    if code in VERDICTS or code in (Status.BLOCKED, Status.DRY_RUN):
         return str(code)
     outcome = _outcome(code)
     if outcome is Outcome.RETRY:
-        # Also where the task succeeded: by hand, since by itself it would have tried again.
+        # A task that succeeded here was marked by a person: otherwise Airflow would have retried it.
         return "failed" if state in ENDED else "retrying"
-    # A task succeeds only when all was delivered; its author may have said which statuses besides 2xx do.
+    # A task succeeds only if it delivered everything; success_statuses may add statuses to 2xx.
     return "delivered" if outcome is Outcome.DELIVERED or state == "success" else "failed"
 
 
 def _outcome(code: str) -> Outcome:
     try:
-        return judge_status(int(code))
+        return classify_status(int(code))
     except ValueError:
         return Outcome.RETRY

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""What is asked of the access history, and where a page of it begins."""
+"""The filters of the access log, and the cursor of a page."""
 
 from __future__ import annotations
 
@@ -11,71 +11,78 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_registry_triggers.access_record import XCOM_PREFIX
+from airflow_registry_triggers.access_record import VERDICTS, XCOM_PREFIX, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["ERRORS", "VERDICTS", "Cursor", "InvalidFilter", "Query", "keys_of", "parse_time", "statuses_of"]
-
-VERDICTS = ("triggered", "untriggered", "duplicate")
-
-ERRORS = (
-    "timeout",
-    "dns_error",
-    "connection_refused",
-    "connection_reset",
-    "unreachable",
-    "tls_error",
-    "protocol_error",
-)
+__all__ = ["Cursor", "InvalidFilter", "Query", "keys_of", "parse_time", "statuses_of"]
 
 _HTTP = tuple(str(number) for number in range(100, 600))
-_ALL = (*VERDICTS, "blocked", *ERRORS, *_HTTP)
+_WORDS = tuple(status.value for status in Status)
+_ERRORS = (
+    Status.TIMEOUT,
+    Status.DNS_ERROR,
+    Status.CONNECTION_REFUSED,
+    Status.CONNECTION_RESET,
+    Status.UNREACHABLE,
+    Status.TLS_ERROR,
+    Status.PROTOCOL_ERROR,
+)
+_ALL = (*_WORDS, *_HTTP)
 _GROUPS: dict[str, tuple[str, ...]] = {
-    "verdict": VERDICTS,
-    "error": ERRORS,
+    "verdict": tuple(status.value for status in VERDICTS),
+    "error": tuple(status.value for status in _ERRORS),
     **{f"{n}xx": tuple(code for code in _HTTP if code[0] == str(n)) for n in range(1, 6)},
 }
 
 _EXACT = "="
-"""What a text filter begins with that wants the whole value and not a part."""
+"""Prefix of a text filter that compares the whole value instead of a part."""
+
+
+_NOT_A_CURSOR = "cursor is not a next_cursor of an earlier page. Leave it out to start with the newest entry"
 
 
 class InvalidFilter(ValueError):
-    """A filter or cursor that means nothing; the text says what would."""
+    """A filter or cursor that cannot be read. The text names the allowed values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where the next page begins: behind this row, in the order of the pages."""
+    """
+    The start of a page: behind a row in the order of the pages, or in it.
+
+    :param position: entries of the row that earlier pages returned; 0 for all of them
+    """
 
     dag_run_id: int
     task_id: str
     map_index: int
     key: str
+    position: int = 0
 
     def encode(self) -> str:
-        """Give the text that a client hands back."""
-        parts = [self.dag_run_id, self.task_id, self.map_index, self.key]
+        """Return the text that a client sends to get the page."""
+        parts = [self.dag_run_id, self.task_id, self.map_index, self.key, self.position]
         return base64.urlsafe_b64encode(json.dumps(parts, separators=(",", ":")).encode()).decode()
 
     @classmethod
     def decode(cls, text: str) -> Cursor:
         """
-        Read what :meth:`encode` gave.
+        Return the cursor of a text from :meth:`encode`.
 
-        :param text: of a client
-        :raises InvalidFilter: it is something else
+        :raises InvalidFilter: the text is not a cursor
         """
         try:
             parts = json.loads(base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True))
-            run, task, index, key = parts
+            run, task, index, key, position = parts
         except (ValueError, TypeError, RecursionError):
-            raise InvalidFilter("cursor: not one that a page gave as next_cursor; leave it out") from None
-        if not (_is_id(run) and _is_name(task) and _is_id(index) and _is_name(key)):
-            raise InvalidFilter("cursor: not one that a page gave as next_cursor; leave it out")
-        return cls(run, task, index, key)
+            raise InvalidFilter(_NOT_A_CURSOR) from None
+        if not (
+            all(map(_is_id, (run, index, position))) and _is_name(task) and _is_name(key) and position >= 0
+        ):
+            raise InvalidFilter(_NOT_A_CURSOR)
+        return cls(run, task, index, key, position)
 
 
 def _is_id(value: Any) -> bool:
@@ -83,25 +90,21 @@ def _is_id(value: Any) -> bool:
 
 
 def _is_name(value: Any) -> bool:
-    # What is no such text a database refuses, each in its own way.
+    # Databases raise on other text, each with an error of its own.
     return isinstance(value, str) and value.isprintable()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """
-    What is asked.
+    The filters of a page.
 
-    :param statuses: status codes as in the records; empty for all
-    :param dag_id: only of this Dag
-    :param run_id: only of this run
-    :param task_id: only of this task
-    :param map_index: only of this instance of a mapped task
-    :param since: written at this time or later
-    :param until: written before this time
-    :param trigger: in the trigger's name; with ``=`` in front, the name
-    :param repository: in the repository's name, or ``=`` and the name
-    :param tag: in the tag, or ``=`` and the tag
+    :param statuses: status codes; empty for all
+    :param since: records written at this time or later
+    :param until: records written before this time
+    :param trigger: part of the trigger's name; with ``=`` in front, the whole name
+    :param repository: part of the repository's name; with ``=`` in front, the whole name
+    :param tag: part of the tag; with ``=`` in front, the whole tag
     """
 
     statuses: tuple[str, ...] = ()
@@ -117,14 +120,14 @@ class Query:
 
     @property
     def looks_into_records(self) -> bool:
-        """Whether the records must be read to tell which are wanted."""
+        """True if a filter applies to the records themselves, which the database cannot search."""
         return bool(self.trigger or self.repository or self.tag)
 
     def wants(self, record: Mapping[str, Any]) -> bool:
         """
-        Tell whether a record is wanted, as far as the database could not tell.
+        Return True if a record passes the filters that the database cannot apply.
 
-        :param record: its JSON form
+        :param record: JSON form of the record
         """
         return (
             _matches(self.trigger, record.get("trigger_name"))
@@ -142,17 +145,18 @@ def _matches(wanted: str, value: object) -> bool:
 
 def statuses_of(names: Iterable[str]) -> tuple[str, ...]:
     """
-    Read a filter for the status: codes, and groups of them.
+    Return the status codes of a status filter.
 
-    :param names: such as ``200``, ``timeout``, ``untriggered``; or ``2xx``, ``error``, ``verdict``
-    :raises InvalidFilter: one is neither
+    :param names: codes such as ``200``, ``timeout`` or ``untriggered``, and the groups ``2xx``, ``error``
+        and ``verdict``
+    :raises InvalidFilter: a name is not a code or group
     """
     found: dict[str, None] = {}
     for name in names:
         codes = _GROUPS.get(name) or ((name,) if name in _ALL else ())
         if not codes:
             raise InvalidFilter(
-                f"status={name[:40]!a}: must be an HTTP status, one of {', '.join(_ALL[:11])}, "
+                f"status={name[:40]!a} is not a status. Use an HTTP status, one of {', '.join(_WORDS)}, "
                 f"or a group: {', '.join(_GROUPS)}"
             )
         found.update(dict.fromkeys(codes))
@@ -161,11 +165,9 @@ def statuses_of(names: Iterable[str]) -> tuple[str, ...]:
 
 def keys_of(statuses: tuple[str, ...]) -> list[str]:
     """
-    Give the XCom keys of some statuses, of all where none is given.
+    Return the XCom keys of some statuses, or of all if none is given.
 
-    A list of keys and no prefix: equality uses the index on every database, LIKE on none.
-
-    :param statuses: status codes
+    The result is a list because equality uses the index on every database, and LIKE on none.
     """
     return [XCOM_PREFIX + status for status in statuses or _ALL]
 
@@ -176,12 +178,12 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def parse_time(name: str, text: str | None, now: datetime | None = None) -> datetime | None:
     """
-    Read a time: ISO 8601 (UTC where it names no zone), or how long ago, such as ``15m``, ``6h``, ``7d``.
+    Return the time of a filter.
 
-    :param name: of the filter
-    :param text: None or empty for no time
-    :param now: for tests
-    :raises InvalidFilter: it is neither
+    :param name: name of the filter, for the error text
+    :param text: ISO 8601 (UTC without a zone), or an age such as ``15m``, ``6h``, ``7d``; empty for no time
+    :param now: current time; default the clock's
+    :raises InvalidFilter: the text is not a time
     """
     if not text:
         return None
@@ -193,5 +195,6 @@ def parse_time(name: str, text: str | None, now: datetime | None = None) -> date
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise InvalidFilter(
-            f"{name}={text[:40]!a}: must be ISO 8601, such as 2026-01-31T12:00:00Z, or 15m, 6h, 7d ago"
+            f"{name}={text[:40]!a} is not a time. "
+            "Use ISO 8601, such as 2026-01-31T12:00:00Z, or an age: 15m, 6h, 7d"
         ) from None

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""What an opened entry points at: the asset event behind it, and the image's page at its registry."""
+"""The links of an opened entry: the asset event that caused it, and the image's page at its registry."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from airflow.models.asset import AssetEvent, AssetModel
 from airflow.models.dagrun import DagRun
 from sqlalchemy import select
 
+from airflow_registry_triggers.oci_names import is_docker_hub, is_repository, is_tag
+
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 __all__ = ["Related", "image_page", "related_to"]
 
-_NAME = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*")
-_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _HOST_AND_PATH = re.compile(r"(?:[a-z0-9-]+\.)?gcr\.io|[a-z0-9-]+\.pkg\.dev|ghcr\.io")
 
 
 @dataclass(frozen=True, slots=True)
 class Related:
     """
-    What belongs to an entry.
+    The asset event behind an entry.
 
-    :param asset_id: id of the asset whose event began the run, None where none did
-    :param asset_uri: its URI
-    :param asset_event_id: id of the event
+    :param asset_id: asset whose event started the run, None if no event did
+    :param asset_uri: URI of the asset
+    :param asset_event_id: the event
     """
 
     asset_id: int | None = None
@@ -41,12 +41,10 @@ class Related:
 
 def related_to(session: Session, dag_id: str, run_id: str, notification_id: str) -> Related:
     """
-    Find the asset event that an entry came from, among those that began its run.
+    Return the asset event with an entry's notification, from the events that started its run.
 
-    :param session: of the metadata database
-    :param dag_id: the Dag
-    :param run_id: the run
-    :param notification_id: of the entry
+    :param session: session of the metadata database
+    :param notification_id: id of the entry's notification
     """
     if not notification_id:
         return Related()
@@ -64,7 +62,7 @@ def related_to(session: Session, dag_id: str, run_id: str, notification_id: str)
 
 
 def _carries(value: Any, notification_id: str, depth: int = 4) -> bool:
-    """Look for the notification within what an event carries; a watcher's is under ``payload``."""
+    """Return True if an event carries the notification; a watcher puts its list under ``payload``."""
     if not depth:
         return False
     if isinstance(value, list | tuple):
@@ -79,15 +77,13 @@ def _carries(value: Any, notification_id: str, depth: int = 4) -> bool:
 
 def image_page(registry: str, repository: str, tag: str) -> str | None:
     """
-    Give the address of the image's page at registries that are known to have one, else None.
+    Return the address of the image's page, None for registries without a known page.
 
     :param registry: host of the registry
-    :param repository: full name
-    :param tag: the tag
     """
-    if not _NAME.fullmatch(repository) or not _TAG.fullmatch(tag):
+    if not is_repository(repository) or not is_tag(tag):
         return None
-    if registry in {"docker.io", "index.docker.io", "registry-1.docker.io"}:
+    if is_docker_hub(registry):
         name = repository.removeprefix("library/")
         path = f"r/{name}" if "/" in name else f"_/{name}"
         return f"https://hub.docker.com/{path}/tags?name={quote(tag)}"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""The guard on the network: a name is looked up once, its addresses are judged, and again at the socket."""
+"""Checked name resolution and checked sockets: each address is checked after the lookup and at the socket."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_registry_triggers.addresses.table import (
     METADATA_NAMES,
-    AddressRefused,
+    AddressBlocked,
     Networks,
     address_class,
     is_allowed,
@@ -37,24 +37,23 @@ __all__ = [
 ]
 
 LOOKUP_TIMEOUT = 5.0
-"""Seconds a look-up may take."""
+"""Seconds until a lookup fails."""
 
 LookUp: TypeAlias = Callable[[str, int], Iterable[str]]
-"""From a name and a port to addresses as text; it may block, it has a thread of its own."""
+"""A function from a name and a port to addresses as text. It may block, because it runs in its own thread."""
 
 
 class LookUpTimeout(TimeoutError):
-    """The look-up did not end in time."""
+    """A lookup exceeded its time limit."""
 
 
 def look_up(host: str, port: int) -> list[str]:
     """
-    Look a name up as the system does.
+    Return the addresses of a name, in the order of the operating system.
 
     :param host: the name
     :param port: the port
-    :return: its addresses, in the system's order
-    :raises OSError: when it has none
+    :raises OSError: the name has no address
     """
     infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(sockaddr[0]) for *_, sockaddr in infos]
@@ -62,14 +61,14 @@ def look_up(host: str, port: int) -> list[str]:
 
 class GuardedResolver:
     """
-    Look a name up once, and give its addresses only where every one of them may be reached.
+    A resolver that looks a name up once and blocks the name if any of its addresses is blocked.
 
-    It has the methods of aiohttp's ``AbstractResolver`` without being one, so that a Dag file that reads
-    ``allowed_networks`` does not load aiohttp.
+    It has the methods of aiohttp's ``AbstractResolver`` but does not inherit from it, so that a Dag file
+    that reads ``allowed_networks`` does not load aiohttp.
 
-    :param allowed_networks: networks that may be reached although they are not public
-    :param lookup: does the look-up; default the system's
-    :param timeout: seconds it may take; default 5
+    :param allowed_networks: networks that are allowed although they are not public
+    :param lookup: resolves a name; default the operating system's resolver
+    :param timeout: seconds until a lookup fails
     """
 
     def __init__(
@@ -83,66 +82,68 @@ class GuardedResolver:
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """
-        Resolve a name.
+        Return the addresses of a name.
 
         :param host: the name
         :param port: the port
-        :param family: asked of by aiohttp; answers of both families are judged and given whatever it is
-        :raises AddressRefused: when any of its addresses is refused
-        :raises LookUpTimeout: when the look-up takes too long
-        :raises OSError: when the name has no address
+        :param family: ignored; addresses of both families are checked and returned
+        :raises AddressBlocked: an address of the name is blocked
+        :raises LookUpTimeout: the lookup exceeded its time limit
+        :raises OSError: the name has no address
         """
         try:
             async with asyncio.timeout(self._timeout):
                 answers = await _in_daemon_thread(lambda: list(self._lookup(host, port)))
         except TimeoutError:
-            raise LookUpTimeout(f"the look-up of {host} took more than {self._timeout:g} s") from None
+            raise LookUpTimeout(
+                f"the lookup of {host} took more than {self._timeout:g} s; check the DNS of the workers"
+            ) from None
         if not answers:
             raise socket.gaierror(socket.EAI_NONAME, f"{host} has no address")
         for answer in answers:
-            self._judge(host, answer)
+            self._check(host, answer)
         return [_result(host, port, answer) for answer in dict.fromkeys(answers)]
 
-    def _judge(self, host: str, answer: str) -> None:
-        # By name first: such a service may answer at an address that looks public.
+    def _check(self, host: str, answer: str) -> None:
+        # By name first: such a service may have an address that looks public.
         if host.lower().rstrip(".") in METADATA_NAMES:
             found = parse_address(answer)
             if found is None or not is_listed(found, self._networks):
-                raise AddressRefused(answer, "cloud metadata, by its name", host)
+                raise AddressBlocked(answer, "cloud metadata, by its name", host)
         elif not is_allowed(answer, self._networks):
-            raise AddressRefused(answer, address_class(answer) or "", host)
+            raise AddressBlocked(answer, address_class(answer) or "", host)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: the resolver keeps no resource."""
 
 
 class SocketGuard:
     """
-    Make the socket for a connection, but only to an address that may be reached.
+    A ``socket_factory`` for aiohttp that opens sockets to allowed addresses only.
 
-    It is aiohttp's ``socket_factory``, the last step before ``connect``: whatever led to the address, a
-    literal in a URL or an answer that changed, it is judged here again.
+    This is the last step before ``connect``: a literal address in a URL and a lookup that changed its answer
+    are checked here as well.
 
-    :param allowed_networks: networks that may be reached although they are not public
+    :param allowed_networks: networks that are allowed although they are not public
     """
 
     def __init__(self, allowed_networks: Networks = ()) -> None:
         self._networks = parse_networks(allowed_networks)
-        self.refused: AddressRefused | None = None
-        """What was refused. aiohttp keeps only OSErrors of a connection that fails, so it is noted here."""
+        self.blocked: AddressBlocked | None = None
+        """The blocked address; stored here because aiohttp keeps only OSErrors of a failed connection."""
 
     def __call__(self, addr_info: AddrInfoType) -> socket.socket:
         """
-        Make a socket.
+        Return a new socket.
 
         :param addr_info: family, type, protocol, name and address, as from ``getaddrinfo``
-        :raises PermissionError: when the address is refused; :attr:`refused` says why
+        :raises PermissionError: the address is blocked; :attr:`blocked` contains the reason
         """
         family, kind, proto, _, sockaddr = addr_info
         address = str(sockaddr[0])
         if not is_allowed(address, self._networks):
-            self.refused = AddressRefused(address, address_class(address) or "")
-            raise PermissionError(str(self.refused))
+            self.blocked = AddressBlocked(address, address_class(address) or "")
+            raise PermissionError(str(self.blocked))
         return socket.socket(family, kind, proto)
 
 
@@ -160,11 +161,11 @@ def _result(host: str, port: int, answer: str) -> ResolveResult:
 
 
 async def _in_daemon_thread(call: Callable[[], list[str]]) -> list[str]:
-    # Not asyncio's executor: asyncio.run and the interpreter would wait for a look-up that hangs.
+    # Not asyncio's executor: asyncio.run and the interpreter would wait for a lookup that hangs.
     loop = asyncio.get_running_loop()
     future: asyncio.Future[list[str]] = loop.create_future()
 
-    def settle(result: list[str], error: Exception | None) -> None:
+    def complete(result: list[str], error: Exception | None) -> None:
         if future.done():
             return
         if error is None:
@@ -177,13 +178,13 @@ async def _in_daemon_thread(call: Callable[[], list[str]]) -> list[str]:
         failed: Exception | None = None
         try:
             result = call()
-        except Exception as error:  # handed to the one who waits
+        except Exception as error:  # raised in the coroutine that waits
             failed = error
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, result, failed)
+        with suppress(RuntimeError):  # the loop is closed: no coroutine waits
+            loop.call_soon_threadsafe(complete, result, failed)
 
     try:
         threading.Thread(target=run, name="webhook-lookup", daemon=True).start()
     except RuntimeError as error:
-        raise OSError(errno.EAGAIN, "no thread could be started for the look-up") from error
+        raise OSError(errno.EAGAIN, "cannot start a thread for the lookup") from error
     return await future

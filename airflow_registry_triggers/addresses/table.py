@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""Which addresses may be reached: an own table, as ``is_global`` of ipaddress means something else."""
+"""
+Classes of addresses, and the rule on the ones that are allowed.
+
+The table is our own: ``is_global`` of :mod:`ipaddress` answers another question, and 43 of 132 special
+addresses differ.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +18,17 @@ from typing import TypeAlias
 
 __all__ = [
     "ALLOWED_NETWORKS_OPTION",
+    "EVERYWHERE",
     "METADATA_NAMES",
     "Address",
-    "AddressRefused",
+    "AddressBlocked",
     "Network",
     "Networks",
     "address_class",
     "is_allowed",
+    "is_global",
     "is_listed",
+    "is_never_allowed",
     "parse_address",
     "parse_networks",
 ]
@@ -28,9 +36,12 @@ __all__ = [
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 Networks: TypeAlias = str | Iterable[str | Network]
-"""CIDRs as text with commas or white space between them, or as a sequence."""
+"""CIDRs as a sequence, or as text with commas or white space between them."""
 
 ALLOWED_NETWORKS_OPTION = "[registry_triggers] allowed_networks"
+
+EVERYWHERE = ("0.0.0.0/0", "::/0")
+"""Networks that contain every address."""
 
 METADATA_NAMES = frozenset(
     {
@@ -44,10 +55,10 @@ METADATA_NAMES = frozenset(
         "metadata.tencentyun.com",
     }
 )
-"""Names of cloud metadata services, refused by name: some of them have addresses that look public."""
+"""Names of cloud metadata services, blocked by name: some resolve to addresses that look public."""
 
 # IANA special-purpose address registries for IPv4 and IPv6, and the metadata addresses the clouds document.
-# The first line that holds the address names its class, so narrow lines stand before wide ones.
+# The first line that contains an address names its class, so narrow networks come before wide ones.
 _CLASSES: tuple[tuple[str, str], ...] = (
     ("cloud metadata", "169.254.169.254/32 169.254.170.2/32 169.254.170.23/32 169.254.0.23/32"),
     ("cloud metadata", "100.100.100.200/32 192.0.0.192/32 168.63.129.16/32"),
@@ -81,49 +92,47 @@ _TABLES = {
     6: tuple((int(n.network_address), int(n.netmask), name) for n, name in _TABLE if n.version == 6),
 }
 
-# What carries an IPv4 address. Where the carrier is refused too, a public inner address does not help:
-# these transports are obsolete and reach nothing that wants a webhook.
+# IPv6 networks whose addresses contain an IPv4 address. An obsolete transport stays blocked even if the inner
+# address is public.
 _NAT64 = IPv6Network("64:ff9b::/96")
 _COMPATIBLE = IPv6Network("::/96")
 _TRANSLATED = IPv6Network("::ffff:0:0:0/96")
 _LOW_32 = 0xFFFFFFFF
 
+_NEVER = ("cloud metadata", "link-local", "scoped to a zone", "multicast", "broadcast", "not an address")
 
-class AddressRefused(Exception):
+
+class AddressBlocked(Exception):
     """
-    An address that may not be reached.
+    An address that is not allowed.
 
     :param address: the address
-    :param address_class: what it is, such as ``loopback``
-    :param host: the name that led to it, where it was one
+    :param address_class: class of the address, such as ``loopback``
+    :param host: the name that resolved to the address, None for a literal address
     """
 
     def __init__(self, address: str, address_class: str, host: str | None = None) -> None:
         self.address = address
         self.address_class = address_class
         self.host = host
-        of = (
-            f"{host} has the address {address}, which"
-            if host and host != address
-            else f"the address {address}"
-        )
+        named = host and host != address
+        where = f"{host} has the address {address}, which" if named else f"the address {address}"
         super().__init__(
-            f"{of} is refused: {address_class}; where it is meant to be reached, "
-            f"list it in {ALLOWED_NETWORKS_OPTION}"
+            f"{where} is blocked: {address_class}. If webhooks may be sent there, list it in "
+            f"{ALLOWED_NETWORKS_OPTION}."
         )
 
 
 def parse_address(address: object) -> Address | None:
     """
-    Read an address.
+    Return the address that a text contains, None if the text is not an address.
 
     :param address: text or an address
-    :return: the address, None where it is none
     """
     if isinstance(address, IPv4Address | IPv6Address):
         return address
     try:
-        # ipaddress takes an int too, but 2130706433 is no address here.
+        # ipaddress accepts an int too, but 2130706433 is not an address here.
         return ipaddress.ip_address(address) if isinstance(address, str) else None
     except ValueError:
         return None
@@ -131,15 +140,17 @@ def parse_address(address: object) -> Address | None:
 
 def parse_networks(value: Networks) -> tuple[Network, ...]:
     """
-    Read a list of networks.
+    Return the networks of a list.
 
-    :param value: CIDRs or single addresses; text with commas or white space between them, or a sequence
-    :raises ValueError: when one is no network; the text names it
+    :param value: CIDRs or single addresses; a sequence, or text with commas or white space between them
+    :raises ValueError: an entry is not a network; the error names it
     """
     try:
         return _parsed(value if isinstance(value, str) else tuple(value))
     except TypeError:
-        raise ValueError(f"{value!r}: expected networks in CIDR form, such as ['10.1.0.0/16']") from None
+        raise ValueError(
+            f"{value!r} must be a list of networks in CIDR form, such as ['10.1.0.0/16']"
+        ) from None
 
 
 @lru_cache(maxsize=64)
@@ -152,28 +163,28 @@ def _network(part: object) -> Network:
     if isinstance(part, IPv4Network | IPv6Network):
         return part
     if not isinstance(part, str):
-        raise ValueError(f"{part!r}: expected a network in CIDR form, such as '10.1.0.0/16'")
+        raise ValueError(f"{part!r} must be a network in CIDR form, such as '10.1.0.0/16'")
     try:
         return ipaddress.ip_network(part)
     except ValueError:
-        raise ValueError(f"{part!r}: no network; {_hint(part)}") from None
+        raise ValueError(f"{part!r} is not a network; {_hint(part)}") from None
 
 
 def _hint(part: str) -> str:
     try:
-        return f"it has bits set behind the prefix; write {ipaddress.ip_network(part, strict=False)}"
+        return f"bits are set behind the prefix; write {ipaddress.ip_network(part, strict=False)}"
     except ValueError:
         return "write it in CIDR form, such as 10.1.0.0/16 or fd12:3456::/32"
 
 
 def address_class(address: str | Address) -> str | None:
     """
-    Tell what keeps an address from being reached.
+    Return the class of an address that is not public, None for a public one.
 
-    IPv4-mapped, IPv4-compatible, NAT64, 6to4 and Teredo addresses are decoded and the inner address judged.
+    IPv4-mapped, IPv4-compatible, NAT64, 6to4 and Teredo addresses are decoded, and the inner address decides.
 
-    :param address: the address
-    :return: its class, such as ``private (RFC 1918)``; None where it is public
+    :param address: text or an address
+    :return: such as ``private (RFC 1918)``
     """
     known = isinstance(address, str | IPv4Address | IPv6Address)
     return _class_of_any(address) if known else "not an address"
@@ -185,13 +196,34 @@ def _class_of_any(address: str | Address) -> str | None:
     return "not an address" if found is None else _class_of(found)
 
 
+def is_global(address: str | Address) -> bool:
+    """
+    Return True if an address is public.
+
+    :param address: text or an address; a name is not public
+    """
+    return address_class(address) is None
+
+
+def is_never_allowed(address: str | Address) -> bool:
+    """
+    Return True if an address is a metadata service, link-local, or not a single host.
+
+    A registry must not choose such an address by a redirect or a realm, even if ``allowed_networks``
+    contains it.
+
+    :param address: text or an address; a name counts as one too
+    """
+    return (address_class(address) or "").startswith(_NEVER)
+
+
 def is_allowed(address: str | Address, allowed_networks: Networks = ()) -> bool:
     """
-    Tell whether an address may be reached.
+    Return True if webhooks may be sent to an address.
 
-    :param address: the address; what is none (a name too) is not allowed
-    :param allowed_networks: networks that may be reached although they are not public; default none
-    :raises ValueError: when ``allowed_networks`` holds what is no network
+    :param address: text or an address; a name is not allowed
+    :param allowed_networks: networks that are allowed although they are not public
+    :raises ValueError: an entry of ``allowed_networks`` is not a network
     """
     networks = parse_networks(allowed_networks)
     if address_class(address) is None:
@@ -202,12 +234,12 @@ def is_allowed(address: str | Address, allowed_networks: Networks = ()) -> bool:
 
 def is_listed(address: Address, networks: tuple[Network, ...]) -> bool:
     """
-    Tell whether an address is in one of the networks, also as the IPv4 address it stands for.
+    Return True if a network contains the address, or the IPv4 address inside it.
 
     :param address: the address
     :param networks: the networks
     """
-    # Mapped and NAT64 addresses reach the inner address itself, so listing that is enough.
+    # Mapped and NAT64 addresses lead to the inner address itself, so its network is enough.
     inner = _inner(address) if isinstance(address, IPv6Address) else None
     same = [address] if inner is None or _is_obsolete(address) else [address, inner]
     return any(one.version == network.version and one in network for one in same for network in networks)
@@ -220,7 +252,7 @@ def _class_of(address: Address) -> str | None:
         return "scoped to a zone"
     direct = _looked_up(address)
     if address in _COMPATIBLE and direct is not None:
-        return direct  # :: and ::1, which are no IPv4-compatible addresses
+        return direct  # :: and ::1 are not IPv4-compatible addresses
     inner = _inner(address)
     if inner is None:
         return direct

@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""Where operators keep what they must not forget: Airflow's own state stores."""
+"""State in Airflow's own stores: the shared state asset, watermarks, and values of any size."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.sdk import Asset
 
+from airflow_registry_triggers.common.state_index import mark_used
+from airflow_registry_triggers.registry.flapping import FLAPS_KEY, FlapGuard
 from airflow_registry_triggers.registry.watermark import HEAD_KEY, Watermark
+from airflow_registry_triggers.registry.watermark_codec import unpack
 
 if TYPE_CHECKING:
     from airflow.sdk.execution_time.context import AssetStateStoreAccessor
@@ -21,6 +25,8 @@ __all__ = [
     "SharedStateMixin",
     "Store",
     "WatermarkStore",
+    "aload_chunked",
+    "asave_chunked",
     "load_chunked",
     "save_chunked",
     "shared_state",
@@ -28,19 +34,28 @@ __all__ = [
     "state_prefix",
 ]
 
-# One asset for every operator: rows of an asset that no Dag names any more are deleted by the scheduler
-# (Airflow 3.3), so a task's own asset would lose its state when the task leaves the file for a minute.
-STATE_ASSET = Asset(name="airflow-registry-triggers-state", uri="x-airflow-registry-triggers://state")
-
-MAX_KEY = 512
-"""Length of a key in Airflow's state stores."""
+# One asset for all operators: the scheduler deletes the state of an asset that no Dag names any more (Airflow
+# 3.3), so an asset for each task would lose its state when the task leaves the Dag file for a minute.
+STATE_ASSET = Asset(
+    name="airflow-registry-triggers-state",
+    uri="x-airflow-registry-triggers://state",
+    group="registry-internal",
+    extra={"purpose": "State of the registry triggers' operators. No Dag is scheduled on this asset."},
+)
 
 MAX_VALUE = 40 * 1024
-"""Characters of one part; quoted once more it stays below the 65,535 bytes Airflow complains at."""
+"""Characters of one part. With its quotes escaped, a part stays below the 65,535 bytes of
+``[state_store] max_value_storage_bytes``."""
+
+MAX_SHARDS_INLINE = 4
+"""Shards that are unpacked on the event loop; more of them are unpacked in a thread."""
+
+MAX_SHARDS_CHECKED = 4
+"""Shards that are read to find out whether a watermark is current; for more, all of it is read."""
 
 
 class Store(Protocol):
-    """What both of Airflow's state stores can do."""
+    """The calls that both of Airflow's state stores have."""
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of a key."""
@@ -48,9 +63,12 @@ class Store(Protocol):
     def set(self, key: str, value: Any) -> None:
         """Write the value of a key."""
 
+    def delete(self, key: str) -> None:
+        """Delete a key; do nothing if it does not exist."""
+
 
 class SharedStateMixin:
-    """Mixin, before the operator's base, that makes the shared state reachable as an inlet."""
+    """Add the shared state asset to an operator's inlets; stands before the operator's base class."""
 
     def __init__(self, *, inlets: Any = None, **kwargs: Any) -> None:
         super().__init__(inlets=_with_state(inlets), **kwargs)  # type: ignore[call-arg]
@@ -71,15 +89,15 @@ def _with_state(inlets: Any) -> list[Any]:
 
 
 def shared_state() -> AssetStateStoreAccessor:
-    """Give the shared state where there is no task context, in the triggerer."""
+    """Return the shared state where there is no task context, as in the triggerer."""
     return state_of_asset(STATE_ASSET.name)
 
 
 def state_of_asset(name: str) -> AssetStateStoreAccessor:
     """
-    Give an asset's state where there is no task context, in the triggerer.
+    Return an asset's state where there is no task context, as in the triggerer.
 
-    ``AssetStateStoreAccessor`` is no public name of Airflow 3.3; it is used here and nowhere else.
+    ``AssetStateStoreAccessor`` is not a public name of Airflow 3.3; no other module uses it.
 
     :param name: name of the asset
     """
@@ -90,20 +108,18 @@ def state_of_asset(name: str) -> AssetStateStoreAccessor:
 
 def state_prefix(kind: str, dag_id: str, task_id: str, *parts: object) -> str:
     """
-    Name a task's part of the shared state.
+    Return the beginning of the keys of a task in the shared state.
 
-    :param kind: what is kept there
+    Everyone who may view assets can read these keys, also without access to the Dag. Dag, task and rule
+    therefore appear as a hash only.
+
+    :param kind: kind of the state, such as ``watermark``
     :param dag_id: the Dag
     :param task_id: the task, which may be mapped
-    :param parts: what else tells one state from another
-    :return: a prefix that leaves room for a key behind it
+    :param parts: values that tell states of the same task apart
     """
-    detail = hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
-    prefix = f"{kind}/{dag_id}/{task_id}/{detail}/"
-    if len(prefix) <= MAX_KEY - 32:
-        return prefix
-    whole = hashlib.sha256(prefix.encode()).hexdigest()
-    return f"{kind}/{whole}/"
+    owner = json.dumps([dag_id, task_id, parts], default=str)
+    return f"{kind}/{hashlib.sha256(owner.encode()).hexdigest()[:32]}/"
 
 
 class WatermarkStore:
@@ -111,7 +127,7 @@ class WatermarkStore:
     A watermark in an asset's state store.
 
     :param store: accessor of the asset
-    :param prefix: what stands before each key
+    :param prefix: beginning of each key; empty on a repository's own asset
     """
 
     def __init__(self, store: AssetStateStoreAccessor, prefix: str = "") -> None:
@@ -119,38 +135,82 @@ class WatermarkStore:
         self._prefix = prefix
 
     def load(self) -> Watermark:
-        """Read the watermark; an empty one where nothing was stored."""
-        values: dict[str, Any] = {HEAD_KEY: self._store.get(self._prefix + HEAD_KEY)}
-        for key in _shards_of(values[HEAD_KEY]):
-            values[key] = self._store.get(self._prefix + key)
-        return _watermark_of(values)
+        """Read the watermark; an empty one if nothing was stored."""
+        if self._prefix:
+            mark_used(self._store, self._prefix)
+        head = self._store.get(self._prefix + HEAD_KEY)
+        while True:
+            values = {key: self._store.get(self._prefix + key) for key in _shards_of(head)}
+            if None not in values.values():
+                return _watermark_of(head, values)
+            # Another process may have replaced these shards by those of a larger count.
+            before, head = head, self._store.get(self._prefix + HEAD_KEY)
+            if head == before:
+                return _watermark_of(head, values)
 
     def save(self, watermark: Watermark, since: Watermark) -> None:
         """
-        Write what has changed.
+        Write the values that differ, the head last; then delete the shards that no head names any more.
 
-        :param watermark: what is to be stored
-        :param since: what was loaded
+        :param watermark: the watermark to store
+        :param since: the watermark that is stored
         """
-        for key, value in watermark.changes_since(since).items():
+        for key, value in watermark.iter_changes(since):
             self._store.set(self._prefix + key, value)
+        for key in _obsolete_keys(watermark, since):
+            self._store.delete(self._prefix + key)
 
     async def aload(self) -> Watermark:
-        """Read the watermark from a coroutine; an empty one where nothing was stored."""
-        values: dict[str, Any] = {HEAD_KEY: await self._aget(HEAD_KEY)}
-        for key in _shards_of(values[HEAD_KEY]):
-            values[key] = await self._aget(key)
-        return _watermark_of(values)
+        """Read the watermark from a coroutine; an empty one if nothing was stored."""
+        head = await self._aget(HEAD_KEY)
+        while True:
+            values = {key: await self._aget(key) for key in _shards_of(head)}
+            if None not in values.values():
+                return await _awatermark_of(head, values)
+            before, head = head, await self._aget(HEAD_KEY)
+            if head == before:
+                return await _awatermark_of(head, values)
 
     async def asave(self, watermark: Watermark, since: Watermark) -> None:
         """
-        Write what has changed, from a coroutine.
+        Write the values that differ from a coroutine; see :meth:`save`.
 
-        :param watermark: what is to be stored
-        :param since: what was loaded
+        :param watermark: the watermark to store
+        :param since: the watermark that is stored
         """
-        for key, value in watermark.changes_since(since).items():
+        for key, value in watermark.iter_changes(since):
             await self._store.aset(self._prefix + key, value)
+        for key in _obsolete_keys(watermark, since):
+            await self._store.adelete(self._prefix + key)
+
+    async def ais_current(self, stored: Watermark, after: Watermark) -> bool:
+        """
+        Return True if the shards in which two watermarks differ are stored as expected.
+
+        :param stored: the watermark that is expected to be stored
+        :param after: the watermark that is to be stored next
+        """
+        keys = [key for key in after.changes_since(stored) if key != HEAD_KEY]
+        is_same_layout = stored.epoch == after.epoch and len(stored.shards) == len(after.shards)
+        if not is_same_layout or not 0 < len(keys) <= MAX_SHARDS_CHECKED:
+            return False
+        for key in keys:
+            number = int(key.partition(".")[2])
+            if unpack(await self._aget(key), str(stored.epoch)) != stored.shards[number]:
+                return False
+        return True
+
+    def load_flaps(self) -> FlapGuard:
+        """Read the times of recent pushes, which a sensor stores for its next run."""
+        return FlapGuard.from_dict(self._store.get(self._prefix + FLAPS_KEY))
+
+    async def aload_flaps(self) -> FlapGuard:
+        """Read the times of recent pushes from a coroutine."""
+        return FlapGuard.from_dict(await self._aget(FLAPS_KEY))
+
+    def save_flaps(self, flaps: FlapGuard) -> None:
+        """Write the times of recent pushes; they are one value of at most about 40 KB."""
+        self._store.set(self._prefix + FLAPS_KEY, flaps.to_dict())
 
     async def _aget(self, key: str) -> Any:
         try:
@@ -161,28 +221,71 @@ class WatermarkStore:
 
 
 def _shards_of(head: Any) -> tuple[str, ...]:
-    # Where there is no head, a shard tells whether this is the first run or the head was lost.
+    # Without a head, a shard tells a first run from a lost head.
     return Watermark.keys(head or {"shards": 1})
 
 
-def _watermark_of(values: Mapping[str, Any]) -> Watermark:
+def _watermark_of(head: Any, shards: Mapping[str, Any]) -> Watermark:
+    values = {HEAD_KEY: head, **shards}
     return Watermark.from_dict({key: value for key, value in values.items() if value is not None})
 
 
-def save_chunked(store: Store, key: str, value: Any) -> None:
+async def _awatermark_of(head: Any, shards: Mapping[str, Any]) -> Watermark:
+    # 200,000 tags in 256 shards take a second, during which the triggerer would do nothing else.
+    if len(shards) <= MAX_SHARDS_INLINE:
+        return _watermark_of(head, shards)
+    return await asyncio.to_thread(_watermark_of, head, shards)
+
+
+def _obsolete_keys(watermark: Watermark, since: Watermark) -> Iterable[str]:
+    count, before = len(watermark.shards), len(since.shards)
+    if watermark.epoch is None or not before or count == before:
+        return ()
+    # A process that was killed here leaves shards of smaller counts too.
+    obsolete = {*Watermark.keys({"shards": before}), *Watermark.obsolete_keys({"shards": count})}
+    return sorted(obsolete - set(Watermark.keys({"shards": count})))
+
+
+def save_chunked(store: Store, key: str, value: Any, *, replaces: bool = False) -> int:
     """
-    Write a value of any size, in parts that Airflow's stores take; whole or not at all.
+    Write a value of any size, in parts that Airflow's stores accept; whole or not at all.
 
     :param store: a state store
-    :param key: name of the value
+    :param key: key of the value
     :param value: JSON
+    :param replaces: whether the value before it may have had parts
+    :return: number of parts
     """
-    text = json.dumps(value, separators=(",", ":"))
-    parts = [text[at : at + MAX_VALUE] for at in range(0, len(text), MAX_VALUE)]
-    for number, part in enumerate(parts[1:], start=1):
-        store.set(f"{key}.{number}", part)
-    # The first part goes last: without it there is nothing.
-    store.set(key, {"parts": len(parts), "text": parts[0]})
+    parts = _split(value)
+    before = store.get(key) if replaces or len(parts) > 1 else None
+    writes, obsolete = _plan(key, parts, before)
+    for name, part in writes:
+        store.set(name, part)
+    for name in obsolete:
+        store.delete(name)
+    return len(parts)
+
+
+async def asave_chunked(
+    store: AssetStateStoreAccessor, key: str, value: Any, *, replaces: bool = False
+) -> int:
+    """
+    Write a value of any size from a coroutine; see :func:`save_chunked`.
+
+    :param store: state of an asset
+    :param key: key of the value
+    :param value: JSON
+    :param replaces: whether the value before it may have had parts
+    :return: number of parts
+    """
+    parts = _split(value)
+    before = await store.aget(key) if replaces or len(parts) > 1 else None
+    writes, obsolete = _plan(key, parts, before)
+    for name, part in writes:
+        await store.aset(name, part)
+    for name in obsolete:
+        await store.adelete(name)
+    return len(parts)
 
 
 def load_chunked(store: Store, key: str, default: Any = None) -> Any:
@@ -190,13 +293,54 @@ def load_chunked(store: Store, key: str, default: Any = None) -> Any:
     Read what :func:`save_chunked` wrote.
 
     :param store: a state store
-    :param key: name of the value
-    :param default: what to give where there is nothing
+    :param key: key of the value
+    :param default: returned if there is no value, or only a part of one
     """
-    first = store.get(key)
-    if not isinstance(first, Mapping):
+    head = store.get(key)
+    return _joined(head, [store.get(name) for name in _part_names(key, head)], default)
+
+
+async def aload_chunked(store: AssetStateStoreAccessor, key: str, default: Any = None) -> Any:
+    """
+    Read what :func:`asave_chunked` wrote, from a coroutine.
+
+    :param store: state of an asset
+    :param key: key of the value
+    :param default: returned if there is no value, or only a part of one
+    """
+    head = await store.aget(key)
+    return _joined(head, [await store.aget(name) for name in _part_names(key, head)], default)
+
+
+# The stored form: the first part and the number of parts under the key itself, the others under
+# <key>.<slot>.<number>. A value with parts alternates between two slots. The first part goes last and makes
+# the others valid, so a process that is killed between two writes leaves the older value whole.
+
+
+def _split(value: Any) -> list[str]:
+    text = json.dumps(value, separators=(",", ":"))
+    return [text[at : at + MAX_VALUE] for at in range(0, len(text), MAX_VALUE)]
+
+
+def _plan(key: str, parts: list[str], before: Any) -> tuple[list[tuple[str, Any]], tuple[str, ...]]:
+    """Return the writes in their order, and the keys to delete after them."""
+    slot = "b" if isinstance(before, Mapping) and before.get("slot") == "a" else "a"
+    writes: list[tuple[str, Any]] = [
+        (f"{key}.{slot}.{number}", part) for number, part in enumerate(parts[1:], start=1)
+    ]
+    writes.append((key, {"parts": len(parts), "slot": slot, "text": parts[0]}))
+    return writes, _part_names(key, before)
+
+
+def _part_names(key: str, head: Any) -> tuple[str, ...]:
+    try:
+        return tuple(f"{key}.{head['slot']}.{number}" for number in range(1, int(head["parts"])))
+    except (TypeError, KeyError, ValueError):
+        return ()
+
+
+def _joined(head: Any, rest: list[Any], default: Any) -> Any:
+    try:
+        return json.loads("".join([head["text"], *rest])) if head["parts"] == 1 + len(rest) else default
+    except (TypeError, KeyError, ValueError):
         return default
-    rest = [store.get(f"{key}.{number}") for number in range(1, int(first["parts"]))]
-    if any(part is None for part in rest):
-        return default
-    return json.loads("".join([str(first["text"]), *map(str, rest)]))

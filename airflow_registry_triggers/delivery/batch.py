@@ -1,49 +1,76 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""One try of a delivery task: who is sent to, and how the try ends."""
+"""
+Send the notifications of one try of a delivery task, and decide how the try ends.
+
+::
+
+    READY ──send_all()──▶ SENDING ──all attempts ended──▶ ENDED
+      │                      │                              ▲
+      │                    stop(), a timeout, or no journal │
+      │                      ▼                              │
+      └──────stop()──────▶ STOPPING ──attempts ended or cut─┘
+
+``SENDING`` starts attempts, up to 16 at a time, and pauses while the journal cannot be written. ``STOPPING``
+starts none; attempts under way get two seconds to end and are then cut. In ``ENDED`` the journal is written,
+and :meth:`DeliveryBatch.check` raises if Airflow has to retry or to fail the task.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import deque
 from dataclasses import replace
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
+from airflow_registry_triggers.access_record import AccessRecord, Status, utc_now
 from airflow_registry_triggers.delivery.journal import DeliveryJournal
+from airflow_registry_triggers.delivery.journal_writer import JournalUnavailable, JournalWriter
+from airflow_registry_triggers.delivery.retry_policy import WebhookRetryPolicy
+from airflow_registry_triggers.delivery.texts import batch_label, failed_text, pending_text, retry_note
 from airflow_registry_triggers.exceptions import DeliveryFailed, DeliveryPending
-from airflow_registry_triggers.webhook.outcome import Outcome, next_wait
+from airflow_registry_triggers.webhook.outcome import Outcome
+from airflow_registry_triggers.webhook.redaction.fields import mask_url
+from airflow_registry_triggers.webhook.retry_schedule import next_wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from airflow.sdk import Context
 
-    from airflow_registry_triggers.access_record import AccessRecord
     from airflow_registry_triggers.notification import Notification
     from airflow_registry_triggers.webhook.delivery import Delivery, Result
 
-__all__ = ["DeliveryBatch"]
+__all__ = ["BatchState", "DeliveryBatch"]
 
 IN_FLIGHT = 16
-FLUSH_SECONDS = 1.0
-REPORT_SECONDS = 5.0
+
+GRACE_SECONDS = 2.0
+"""Seconds for attempts under way: Airflow kills a task 5 s after its SIGTERM."""
+
+CLOSE_TRIES = 5
+"""Attempts to write the journal after the last delivery: about 8 s."""
+
+
+class BatchState(Enum):
+    """The states of a batch; see the module."""
+
+    READY = auto()
+    SENDING = auto()
+    STOPPING = auto()
+    ENDED = auto()
 
 
 class DeliveryBatch:
     """
-    One try of the task.
+    One try of a delivery task.
 
-    About once a second what was done is written to the journal, and every few seconds to the log, in a
-    thread: Airflow takes longer over a line of log than a receiver over a webhook, and no delivery waits
-    for either. A worker that is killed sends at most the last second's deliveries again, with the same
-    webhook-id; of the last seconds' the next try has the records and the log has no line.
-
-    :param context: Airflow's context
-    :param delivery: where to, with what
+    :param delivery: receiver, headers and body
     :param items: notifications, each with the name of its trigger
-    :param problems: what came in and is no notification
-    :param report: called with each record, in the order of their ends
+    :param report: writes a record to the task log; called in the order in which attempts end
+    :param log: the task's logger
     """
 
     def __init__(
@@ -51,135 +78,194 @@ class DeliveryBatch:
         context: Context,
         delivery: Delivery,
         items: Sequence[tuple[Notification, str]],
-        problems: Sequence[str],
         report: Callable[[AccessRecord], None],
+        log: Any,
     ) -> None:
         ti, task = context["ti"], context["task"]
+        self.state = BatchState.READY
         self._delivery = delivery
         self._items = {item.webhook_id(name): (item, name) for item, name in items}
-        self._problems = problems
-        self._report = report
-        self._unreported: deque[AccessRecord] = deque()
         self._try_number = ti.try_number
-        self._max_tries = ti.max_tries
-        self._retry_number = ti.try_number - (ti.max_tries - (task.retries or 0))
+        self._retries = task.retries or 0
+        self._retries_left = ti.max_tries + 1 - ti.try_number
+        self._has_own_policy = isinstance(task.retry_policy, WebhookRetryPolicy)
         self._journal = DeliveryJournal(context["task_state_store"], ti.max_tries)
+        self._writer = JournalWriter(self._journal, report, log)
         self._results: dict[str, Result] = {}
-        self._flushed = self._reported = time.monotonic()
-        self._flushing: asyncio.Future[None] | None = None
-        self._sending: asyncio.Future[Any] | None = None
+        self._log = log
+        self._stop_reason = ""
+        self._stopped = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._note: str | None = None
         self._wait: float | None = None
 
+    def stop(self) -> None:
+        """Send nothing more; called from a signal handler, before or during :meth:`send_all`."""
+        self._stop("Airflow stopped the task")
+        if self._loop is not None:
+            # A signal handler runs between two steps of the loop, which may be asleep: wake it.
+            self._loop.call_soon_threadsafe(self._stopped.set)
+
     async def send_all(self) -> None:
-        """Send what is not settled, up to 16 at once."""
-        waiting = iter([key for key in self._items if not self._journal.is_settled(key)])
-
-        async def worker() -> None:
-            for webhook_id in waiting:
-                notification, name = self._items[webhook_id]
-                result = await self._delivery.attempt(notification, name, self._try_number)
-                self._take(webhook_id, result)
-                self._flush_at_times()
-
-        self._sending = asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
+        """Send all notifications without a final outcome, up to 16 at a time."""
+        self._loop = asyncio.get_running_loop()
+        waiting = deque(key for key in self._items if not self._journal.is_final(key))
+        if self.state is BatchState.READY:
+            self.state = BatchState.SENDING
+        workers = [asyncio.create_task(self._send_next(waiting)) for _ in range(min(IN_FLIGHT, len(waiting)))]
+        self._writer.start()
         try:
-            await self._sending
+            await self._until_ended_or_stopped(workers)
+        except JournalUnavailable as error:
+            self._stop(str(error))
         finally:
-            self._sending = None
-            if self._flushing is not None:
-                await self._flushing
-            self._flush(report=True)
-
-    def cancel(self) -> None:
-        """Stop sending; called from a signal handler."""
-        sending = self._sending
-        if sending is not None:
-            sending.get_loop().call_soon_threadsafe(sending.cancel)
+            await self._end(workers)
 
     def records(self) -> list[AccessRecord]:
-        """Give this try's records, and those of deliveries that an earlier try settled."""
-        earlier = [self._journal.settled_record(key) for key in self._items if key not in self._results]
-        note = self._note_of_next_try()
+        """Return this try's records, and those of the deliveries that ended in an earlier try."""
+        earlier = [self._journal.final_record(key) for key in self._items if key not in self._results]
         return [
             *(record for record in earlier if record is not None),
-            *(_with_note(result, note) for result in self._results.values()),
+            *(self._noted(result) for result in self._results.values()),
         ]
 
     def label(self) -> str:
-        """Say in a few words what was sent and what came of it."""
-        records = self.records()
-        codes = ", ".join(sorted({record.status_code for record in records})) or "none sent"
-        if len(records) == 1:
-            return f"{records[0].repository}:{records[0].tag} → {codes}"
-        return f"{len(self._items)} notifications → {codes}"
+        """Return a few words on the notifications and their statuses."""
+        return batch_label(self.records(), len(self._items))
 
-    def end(self) -> None:
+    def is_delivered(self) -> bool:
+        """Return True if every notification is delivered."""
+        return all(self._journal.outcome(key) is Outcome.DELIVERED for key in self._items)
+
+    def check(self) -> None:
         """
-        End the try.
+        Raise unless every notification is delivered.
 
-        :raises DeliveryPending: some can be tried again
-        :raises DeliveryFailed: none can, and some were refused for good or are no notification
+        :raises DeliveryPending: if a retry can deliver some
+        :raises DeliveryFailed: if a retry cannot, and some were rejected
         """
-        pending = self._pending()
-        if pending:
-            raise DeliveryPending(self._counts(), wait=self._wait_for(pending))
-        outcomes = [self._journal.outcome(key) for key in self._items]
-        if self._problems or any(outcome is not Outcome.DELIVERED for outcome in outcomes):
-            raise DeliveryFailed("; ".join([self._counts(), *self._problems]))
-
-    def _pending(self) -> list[Result]:
-        return [result for result in self._results.values() if result.outcome is Outcome.RETRY]
-
-    def _wait_for(self, pending: Iterable[Result]) -> float:
-        """Draw the wait before the next try, once: the longest of what each asks for."""
-        if self._wait is None:
-            self._wait = max(
-                next_wait(
-                    self._retry_number, retry_after=item.retry_after, status=item.record.status_code
-                ).seconds
-                for item in pending
+        unsent = [key for key in self._items if not self._journal.is_final(key) and key not in self._results]
+        pending = [result.record for result in self._pending()]
+        number = len(self._items)
+        if pending or unsent:
+            note = self._stop_reason or self._retry_note()
+            raise DeliveryPending(
+                pending_text(pending, len(unsent), number, note), wait=self._wait_before_retry()
             )
-        return self._wait
+        ended = [(self._journal.outcome(key), self._journal.final_record(key)) for key in self._items]
+        failed = [record for outcome, record in ended if record and outcome is not Outcome.DELIVERED]
+        if failed:
+            raise DeliveryFailed(failed_text(failed, number))
 
-    def _note_of_next_try(self) -> str:
-        pending = self._pending()
-        left = self._max_tries + 1 - self._try_number
-        if not pending:
-            return ""
-        if left <= 0:
-            return "no try is left"
-        return f"next try in about {self._wait_for(pending):.0f} s, {left} left"
+    def _stop(self, reason: str) -> None:
+        if self.state is not BatchState.ENDED:
+            self.state = BatchState.STOPPING
+            self._stop_reason = self._stop_reason or reason
+
+    async def _send_next(self, waiting: deque[str]) -> None:
+        """Send one notification after the other, until none is left or the batch stops."""
+        while waiting:
+            await self._writer.wait_until_writable()
+            if self.state is not BatchState.SENDING or not waiting:
+                return
+            await self._attempt(waiting.popleft())
+
+    async def _attempt(self, webhook_id: str) -> None:
+        notification, name = self._items[webhook_id]
+        began, clock = utc_now(), time.monotonic()
+        try:
+            result = await self._delivery.attempt(notification, name, self._try_number)
+        except BaseException as error:
+            # The receiver may have got the webhook, so a record must exist.
+            took = round((time.monotonic() - clock) * 1000)
+            result = _result_of(error) or self._cut(webhook_id, error, request_time=began, duration_ms=took)
+            if not isinstance(error, Exception):  # SIGTERM or execution_timeout
+                self._take(webhook_id, result)
+                raise
+            self._log.exception("An attempt ended with an unexpected error; the other deliveries continue.")
+        self._take(webhook_id, result)
+
+    def _cut(self, webhook_id: str, error: BaseException, **values: Any) -> Result:
+        from airflow_registry_triggers.webhook.delivery import Result
+
+        notification, name = self._items[webhook_id]
+        is_cancelled = isinstance(error, asyncio.CancelledError)
+        cause = (self._stop_reason or "the task ended") if is_cancelled else type(error).__name__
+        record = AccessRecord.of(
+            notification,
+            status_code=Status.PROTOCOL_ERROR if isinstance(error, Exception) else Status.TIMEOUT,
+            trigger_name=name,
+            trigger_log_id=f"{webhook_id}/{self._try_number}",
+            trigger_url=mask_url(self._delivery.url),
+            try_number=self._try_number,
+            ambiguous=True,
+            reason=f"the attempt was cut off ({cause}); the receiver may have got the webhook",
+            **values,
+        )
+        return Result(record, Outcome.RETRY)
 
     def _take(self, webhook_id: str, result: Result) -> None:
         record = replace(result.record, attempts=self._journal.attempts(webhook_id))
         self._journal.add(webhook_id, result.outcome, record)
         self._results[webhook_id] = replace(result, record=record)
-        self._unreported.append(record)
+        self._writer.add(record)
 
-    def _flush_at_times(self) -> None:
-        is_running = self._flushing is not None and not self._flushing.done()
-        if is_running or time.monotonic() - self._flushed < FLUSH_SECONDS:
+    async def _until_ended_or_stopped(self, workers: Sequence[asyncio.Task[None]]) -> None:
+        if self.state is BatchState.STOPPING:
             return
-        self._flushed = time.monotonic()
-        is_due = self._flushed - self._reported > REPORT_SECONDS
-        self._flushing = asyncio.ensure_future(asyncio.to_thread(self._flush, report=is_due))
+        sending = asyncio.gather(*workers)
+        stopped = asyncio.create_task(self._stopped.wait())
+        try:
+            futures: list[asyncio.Future[Any]] = [sending, stopped]
+            await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
+        finally:
+            stopped.cancel()
+            sending.add_done_callback(lambda future: future.cancelled() or future.exception())
 
-    def _flush(self, *, report: bool) -> None:
-        """Write to the journal what may not be sent again; then to the log, which takes longer."""
-        self._journal.flush()
-        while report and self._unreported:
-            self._report(self._unreported.popleft())
-        if report:
-            self._reported = time.monotonic()
+    async def _end(self, workers: Sequence[asyncio.Task[None]]) -> None:
+        """Give the attempts under way time to end, cut the others, and write the journal and the log."""
+        is_interrupted = not all(worker.done() for worker in workers)
+        if is_interrupted:
+            self._stop("the task ended")
+            self._writer.release()
+            _, late = await asyncio.wait(workers, timeout=GRACE_SECONDS)
+            for worker in late:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+        self.state = BatchState.ENDED
+        await self._writer.close(tries=1 if is_interrupted else CLOSE_TRIES)
 
-    def _counts(self) -> str:
-        codes = Counter(result.record.status_code for result in self._results.values())
-        sent = ", ".join(f"{count} x {code}" for code, count in sorted(codes.items())) or "nothing"
-        earlier = len(self._items) - len(self._results)
-        return f"this try: {sent}" + (f"; settled before: {earlier}" if earlier else "")
+    def _pending(self) -> list[Result]:
+        return [result for result in self._results.values() if result.outcome is Outcome.RETRY]
+
+    def _wait_before_retry(self) -> float:
+        """Draw the wait once, so that record and retry agree: the longest that a receiver asks for."""
+        if self._wait is None:
+            number = self._retries - self._retries_left + 1
+            waits = [
+                next_wait(number, retry_after=item.retry_after, status=item.record.status_code).seconds
+                for item in self._pending()
+            ]
+            self._wait = max(waits, default=next_wait(number).seconds)
+        return self._wait
+
+    def _retry_note(self) -> str:
+        if self._note is None:
+            wait = self._wait_before_retry() if self._has_own_policy else None
+            self._note = retry_note(wait, self._retries_left, self._retries)
+        return self._note
+
+    def _noted(self, result: Result) -> AccessRecord:
+        # A task that was stopped may have been marked as success or failed: then no retry follows.
+        if result.outcome is not Outcome.RETRY or self._stop_reason:
+            return result.record
+        return replace(result.record, reason=f"{result.record.reason}; {self._retry_note()}")
 
 
-def _with_note(result: Result, note: str) -> AccessRecord:
-    if result.outcome is not Outcome.RETRY or not note:
-        return result.record
-    return replace(result.record, reason=f"{result.record.reason}; {note}")
+def _result_of(error: BaseException) -> Result | None:
+    """Return the result of a cancelled attempt: a status that was read before decides all the same."""
+    from airflow_registry_triggers.webhook.delivery import DeliveryCancelled
+
+    return error.result if isinstance(error, DeliveryCancelled) else None

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""What the next try of a delivery task must know: each attempt, kept over retries and clears."""
+"""The journal of a delivery task: each attempt, stored for its retries and clears."""
 
 from __future__ import annotations
 
@@ -28,101 +28,89 @@ class DeliveryJournal:
     The attempts of one task instance, appended in parts to the task's state store.
 
     Airflow keeps that store over a retry and over a clear. A clear raises ``max_tries`` and a retry does
-    not: that is how a redelivery, which sends all again, is told from a retry, which sends what is left.
+    not. That tells a clear, which sends everything again, from a retry, which sends the rest.
 
     :param store: the task's state store
-    :param max_tries: of the task instance; names the round
+    :param max_tries: ``max_tries`` of the task instance; counts the clears
     """
 
     def __init__(self, store: Store, max_tries: int) -> None:
         self._store = store
-        self._round = max_tries
+        self._clear_generation = max_tries
         self._parts = int(store.get(STATE_KEY) or 0)
         self._unwritten: deque[dict[str, Any]] = deque()
-        self._flushing = threading.Lock()
-        self._settled: dict[str, dict[str, Any]] = {}
+        self._writing = threading.Lock()
+        self._final: dict[str, dict[str, Any]] = {}
         self._attempts: dict[str, list[dict[str, Any]]] = {}
         for number in range(1, self._parts + 1):
             for entry in load_chunked(store, f"{STATE_KEY}.{number}", []):
-                self._note(entry)
+                self._index(entry)
 
-    def is_settled(self, webhook_id: str) -> bool:
-        """
-        Tell whether a delivery needs no further attempt in this round.
+    @property
+    def is_written(self) -> bool:
+        """Whether every attempt is stored."""
+        return not self._unwritten
 
-        :param webhook_id: the delivery
-        """
-        return webhook_id in self._settled
+    def is_final(self, webhook_id: str) -> bool:
+        """Return True if a delivery needs no further attempt since the last clear."""
+        return webhook_id in self._final
 
-    def settled_record(self, webhook_id: str) -> AccessRecord | None:
-        """
-        Give the record of the attempt that settled a delivery in this round.
-
-        :param webhook_id: the delivery
-        """
-        entry = self._settled.get(webhook_id)
+    def final_record(self, webhook_id: str) -> AccessRecord | None:
+        """Return the record of the attempt that ended a delivery since the last clear."""
+        entry = self._final.get(webhook_id)
         return AccessRecord(**entry["record"]) if entry else None
 
     def outcome(self, webhook_id: str) -> Outcome | None:
-        """
-        Tell how a delivery ended in this round, None where it has not.
-
-        :param webhook_id: the delivery
-        """
-        entry = self._settled.get(webhook_id)
+        """Return the final outcome of a delivery since the last clear, None if it has none yet."""
+        entry = self._final.get(webhook_id)
         return Outcome(entry["outcome"]) if entry else None
 
     def attempts(self, webhook_id: str) -> tuple[Mapping[str, Any], ...]:
-        """
-        Give the attempts of a delivery so far, oldest first, the last 30.
-
-        :param webhook_id: the delivery
-        """
+        """Return the last 30 attempts of a delivery, oldest first."""
         return tuple(self._attempts.get(webhook_id, ())[-KEPT_ATTEMPTS:])
 
     def add(self, webhook_id: str, outcome: Outcome, record: AccessRecord) -> None:
-        """
-        Note an attempt; :meth:`flush` writes it.
-
-        :param webhook_id: the delivery
-        :param outcome: what the attempt meant
-        :param record: its record
-        """
+        """Add an attempt; :meth:`flush` stores it."""
         entry = {
             "id": webhook_id,
-            "round": self._round,
+            "clear_generation": self._clear_generation,
             "outcome": outcome.value,
             "record": record.to_dict(),
-            "summary": record.summary(),
+            "attempt": record.to_attempt(),
         }
-        self._note(entry)
+        self._index(entry)
         self._unwritten.append(entry)
 
     def flush(self) -> None:
-        """Write what is new as one more part; bodies are left out where they would make it large."""
-        with self._flushing:
-            # Another thread may be adding.
+        """
+        Store the new attempts as one more part, without bodies if they would make it large.
+
+        Attempts leave the queue only after they are stored, so that a failed write can be repeated. Another
+        thread may add attempts at the same time.
+        """
+        with self._writing:
             entries = [self._unwritten[position] for position in range(len(self._unwritten))]
             if entries:
                 self._write(entries)
-                for _ in entries:  # not before they are written
+                for _ in entries:
                     self._unwritten.popleft()
 
     def _write(self, entries: list[dict[str, Any]]) -> None:
         if len(json.dumps(entries)) > MAX_VALUE:
             entries = [_without_bodies(entry) for entry in entries]
-        # Attempts of other tries are in the other parts.
+        # Each attempt is an entry of its own, so that a record need not repeat the earlier ones.
         entries = [{**entry, "record": {**entry["record"], "attempts": []}} for entry in entries]
+        # The count of parts goes last: a part that the count does not include is written again.
         save_chunked(self._store, f"{STATE_KEY}.{self._parts + 1}", entries)
+        self._store.set(STATE_KEY, self._parts + 1)
         self._parts += 1
-        self._store.set(STATE_KEY, self._parts)
 
-    def _note(self, entry: dict[str, Any]) -> None:
+    def _index(self, entry: dict[str, Any]) -> None:
         webhook_id = entry["id"]
-        if entry["round"] == self._round and entry["outcome"] != Outcome.RETRY.value:
+        if entry["clear_generation"] == self._clear_generation and entry["outcome"] != Outcome.RETRY.value:
             attempts = self.attempts(webhook_id)
-            self._settled[webhook_id] = {**entry, "record": {**entry["record"], "attempts": attempts}}
-        self._attempts.setdefault(webhook_id, []).append(entry["summary"])
+            self._final[webhook_id] = {**entry, "record": {**entry["record"], "attempts": attempts}}
+        self._attempts.setdefault(webhook_id, []).append(entry["attempt"])
 
 
 def _without_bodies(entry: dict[str, Any]) -> dict[str, Any]:

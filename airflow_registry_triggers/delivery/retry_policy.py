@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""When Airflow tries a delivery again."""
+"""The retry policy of a delivery task."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class WebhookRetryPolicy(RetryPolicy):
     """
     Wait 5 s, 30 s, 2 min, 5 min, 30 min, 2 h, 5 h, 10 h, each ±20 %, and never less than a receiver asks.
 
-    Asked only about deliveries that can be tried again; any other exception has the task's own retries.
+    The policy decides on deliveries that can be retried. For other exceptions the task's own settings apply.
     """
 
     def evaluate(
@@ -32,28 +32,21 @@ class WebhookRetryPolicy(RetryPolicy):
         context: Context | None = None,
     ) -> RetryDecision:
         """
-        Decide; the wait was drawn where the access record was written, so both tell the same.
+        Return the wait that the access record names: it was drawn when the record was written.
 
-        :param exception: what the task raised
         :param try_number: try of the task, from 1
-        :param max_tries: tries after which Airflow gives up
-        :param context: Airflow's context
         """
         if not isinstance(exception, DeliveryPending):
             return RetryDecision.default()
         return RetryDecision.retry(timedelta(seconds=exception.wait), reason=str(exception))
 
     def serialize(self) -> dict[str, Any]:
-        """Give the form in the serialized Dag: it has no settings."""
+        """Return the form in the serialized Dag, which is empty."""
         return {}
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> WebhookRetryPolicy:
-        """
-        Make it from its serialized form.
-
-        :param data: what :meth:`serialize` gave
-        """
+        """Create a policy from its serialized form."""
         return cls()
 
     def __eq__(self, other: object) -> bool:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""The link from a task to its entries in the access log."""
+"""The link from a task instance to its entries in the access log."""
 
 from __future__ import annotations
 
@@ -19,22 +19,21 @@ PAGE_ROUTE = "access-log"
 
 
 class AccessLogLink(BaseOperatorLink):
-    """Opens the page "Access Log" with what this task instance left there."""
+    """Link to the page "Access Log", filtered by the task instance."""
 
     name = "Access Log"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """
-        Give the address of the page within Airflow's UI.
+        Return the address of the page in Airflow's UI.
 
-        :param operator: the task
-        :param ti_key: its instance
+        :param ti_key: the task instance
         """
         from airflow.sdk.configuration import conf
 
-        # Of the base URL its path alone: the browser knows the host better than a worker does.
+        # Only the path: the browser knows the host better than a worker does.
         root = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
-        of = {"dag_id": ti_key.dag_id, "run_id": ti_key.run_id, "task_id": ti_key.task_id}
+        filters = {"dag_id": ti_key.dag_id, "run_id": ti_key.run_id, "task_id": ti_key.task_id}
         if ti_key.map_index is not None and ti_key.map_index >= 0:
-            of["map_index"] = str(ti_key.map_index)
-        return f"{root}/plugin/{PAGE_ROUTE}?{urlencode(of)}"
+            filters["map_index"] = str(ti_key.map_index)
+        return f"{root}/plugin/{PAGE_ROUTE}?{urlencode(filters)}"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""Asset events that Airflow leaves behind: those that came in while a run was being made."""
+"""Read the asset events of a run, those included that Airflow leaves out of it."""
 
 from __future__ import annotations
 
@@ -9,65 +9,71 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_registry_triggers.common.state_store import load_chunked, save_chunked
-from airflow_registry_triggers.matching.inputs import CONF_KEY, InputItem, flattened, numbered
+from airflow_registry_triggers.matching.items import InputItem, flattened, numbered
 from airflow_registry_triggers.notification import InvalidNotification, Notification
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from airflow.sdk import Asset, Context
 
-__all__ = ["is_repository", "missed_events", "notifications_of_event", "notifications_of_events"]
+__all__ = ["CONF_KEY", "is_repository", "missed_events", "notifications_of_event", "notifications_of_events"]
+
+CONF_KEY = "notification"
+"""Key of a run's conf, or of an event made by hand, that holds a notification or a list."""
 
 ASSET_SCHEME = "oci://"
 
-LATE = "late"
+MISSED = "missed"
 
 SKEW = timedelta(seconds=2)
-"""By how much the clocks of scheduler and triggerer may differ."""
+"""The largest difference between the clocks of scheduler and triggerer."""
 
 
 def missed_events(context: Context, assets: Sequence[Asset]) -> list[InputItem]:
     """
-    Give the payloads of events that came in before the run began and are not among those that began it.
+    Return the notifications of events that were stored before the run started and are not among its own.
 
-    Airflow 3.3 makes a run of the events up to the moment the first of them asked for it, and then forgets
-    that others have asked since: these would wait for the next event, however long
-    (https://github.com/apache/airflow/issues/56050). Two tags of one push are enough for it.
+    Airflow 3.3 gives a run the events up to the first one that requested it, and does not start another run
+    for those that follow before this run starts: they would wait for the next event, however long
+    (https://github.com/apache/airflow/issues/56050). Two pushes in a short time are enough.
 
-    The next run's events have them too; what was passed on is a duplicate there, and what is no notification
-    is left to it. A task that is tried again or cleared finds the same.
+    The next run's events include them too, where they are duplicates. Malformed values are left to that run.
+    A retry and a clear return the same notifications.
 
-    :param context: Airflow's context
-    :param assets: those that began the run
+    :param assets: the assets whose events started the run
     """
     run: Any = context.get("dag_run")
     if not assets or run is None:
         return []
     store = context["task_state_store"]
     is_repeated = run.clear_number or context["ti"].try_number > 1
-    kept: list[list[Any]] | None = load_chunked(store, LATE) if is_repeated else None
+    kept: list[list[Any]] | None = load_chunked(store, MISSED) if is_repeated else None
     if kept is not None:
         return [InputItem(*parts) for parts in kept]
     if run.clear_number:
-        # Its beginning is now that of the repeated run, and what has come since has had its own runs.
+        # The run's start is now that of the clear; later events have had runs of their own.
         return []
-    began = run.start_date or datetime.now(UTC)
-    events = [(asset, event) for asset in assets for event in _events(asset, run.run_after, began + SKEW)]
-    events.sort(key=lambda pair: pair[1].timestamp)
-    late = (incoming for asset, event in events for incoming in notifications_of_event(asset, event))
-    found = [incoming for incoming in late if _is_notification(incoming.value)]
+    started = run.start_date or datetime.now(UTC)
+    found = _valid_items(assets, run.run_after, started + SKEW)
     if found:
-        save_chunked(store, LATE, found)
+        save_chunked(store, MISSED, found)
     return found
+
+
+def _valid_items(assets: Iterable[Asset], after: datetime, until: datetime) -> list[InputItem]:
+    events = [(asset, event) for asset in assets for event in _events(asset, after, until)]
+    events.sort(key=lambda pair: pair[1].timestamp)
+    items = (item for asset, event in events for item in notifications_of_event(asset, event))
+    return [item for item in items if _is_notification(item.value)]
 
 
 def _events(asset: Asset, after: datetime, until: datetime) -> list[Any]:
     """
-    Read an asset's events of a span of time.
+    Read an asset's events of a time span, without its first moment.
 
-    ``InletEventsAccessors`` is no public name of Airflow 3.3; a task has it for its inlets only, and which
-    assets begin a run is not known where inlets are declared.
+    ``InletEventsAccessors`` is not a public name of Airflow 3.3. A task can read events of its inlets only,
+    and the assets that start a run are unknown where inlets are declared.
     """
     from airflow.sdk.execution_time.context import InletEventsAccessors
 
@@ -85,13 +91,10 @@ def _is_notification(value: Any) -> bool:
 
 def notifications_of_events(context: Context) -> list[InputItem]:
     """
-    Give the payloads of the asset events that began the run, oldest first.
+    Return the values of the asset events that started the run, oldest event first.
 
-    One run may have many: Airflow puts the events that came in while it was busy into one run. Events of
-    assets that are no repositories are none of ours. Those that Airflow left behind when it made the run
-    are among them.
-
-    :param context: Airflow's context
+    One run may have many events: Airflow gives it all that were stored while the previous run was active.
+    Assets that are not repositories are ignored.
     """
     triggering = context.get("triggering_asset_events") or {}
     events = {asset: of_asset for asset, of_asset in triggering.items() if is_repository(asset)}
@@ -102,36 +105,32 @@ def notifications_of_events(context: Context) -> list[InputItem]:
     ]
     if all(timestamp is not None for timestamp, _ in found):
         found.sort(key=lambda item: item[0])
-    own = [incoming for _, of_event in found for incoming in of_event]
+    own = [item for _, of_event in found for item in of_event]
     return [*own, *missed_events(context, list(events))]
 
 
 def notifications_of_event(asset: Any, event: Any) -> list[InputItem]:
     """
-    Give what one event carries. A run may meet an event that is another's too: what identifies it is its own.
+    Return the values of one event: the watcher emits a list of all pushes of one poll.
 
-    :param asset: the asset
-    :param event: one of its events
+    Two runs may read the same event. The source names the event and not the run, so that a value without an
+    id gets the same id in both.
     """
     source = f"{asset.uri}@{getattr(event, 'timestamp', None)}"
-    return numbered(flattened(notification_of_extra(event.extra)), source)
+    return numbered(flattened(_payload(event.extra)), source)
 
 
 def is_repository(asset: Any) -> bool:
     """
-    Tell whether an asset is a repository.
+    Return True if an asset is a repository.
 
-    :param asset: an asset, or an alias
+    :param asset: an asset or an asset alias
     """
     return str(getattr(asset, "uri", "")).startswith(ASSET_SCHEME)
 
 
-def notification_of_extra(extra: Any) -> Any:
-    """
-    Take the notification out of an event: made by the watcher, or by hand over REST.
-
-    :param extra: the event's extra
-    """
+def _payload(extra: Any) -> Any:
+    """Return the part of an event's extra that the watcher, or a person over REST, filled."""
     if isinstance(extra, Mapping) and "push_data" not in extra:
         for key in ("payload", CONF_KEY):
             if key in extra:

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""Which pushes a match task has passed on, so that one that comes twice is passed on once."""
+"""Remember the pushes that a match task processed, so that each triggers once."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from airflow_registry_triggers.common.mapping import is_mapped
+from airflow_registry_triggers.common.state_index import mark_used
 from airflow_registry_triggers.common.state_store import STATE_ASSET, state_prefix
 
 if TYPE_CHECKING:
@@ -17,79 +20,86 @@ if TYPE_CHECKING:
 
     from airflow_registry_triggers.notification import Notification
 
-__all__ = ["DedupShard", "Deduplicator", "NullDeduplicator", "shard_of"]
+__all__ = ["DedupShard", "Deduplicator", "NullDeduplicator", "Processed", "run_key", "shard_of"]
 
 SHARDS = 32
 
 MAX_SHARD = 40 * 1024
-"""Bytes of JSON of one shard: some 500 to 2,000 pushes. The tags that moved longest ago make room."""
+"""Bytes of JSON of one shard: 500 to 2,000 pushes. The tags that were pushed longest ago make room."""
 
 _ID_DIGITS = 16
 
 
-def _key(notification: Notification) -> str:
+class Processed(NamedTuple):
+    """
+    The run that processed a push.
+
+    The state store of an asset is visible to everyone who may read assets, Dags of other teams included, so
+    that a run is stored as a hash.
+
+    :param run: hash of the run's id, from :func:`run_key`
+    :param at: seconds since the epoch
+    """
+
+    run: str
+    at: int
+
+
+def run_key(dag_id: str, run_id: str) -> str:
+    """Return the hash that stands for a run in the shared state."""
+    return hashlib.sha256(json.dumps([dag_id, run_id]).encode()).hexdigest()[:_ID_DIGITS]
+
+
+def _tag_key(notification: Notification) -> str:
     parts = [notification.registry, notification.repository, notification.tag]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def _short(push_id: str) -> str:
+def _push_key(push_id: str) -> str:
     return hashlib.sha256(push_id.encode()).hexdigest()[:_ID_DIGITS]
 
 
 def shard_of(notification: Notification) -> str:
-    """
-    Name the shard that knows of a notification's tag.
-
-    :param notification: a notification
-    """
-    return f"{int(_key(notification)[:8], 16) % SHARDS:02x}"
+    """Return the name of the shard that holds a notification's tag."""
+    return f"{int(_tag_key(notification)[:8], 16) % SHARDS:02x}"
 
 
 class DedupShard:
     """
-    One shard: for each tag the ids that were passed on, and by which run.
+    One shard: for each tag the ids of its processed pushes, each with the run that processed it.
 
-    Ids and not the highest generation: runs may finish out of order, and a watcher that was killed before
-    its watermark moved counts from the same generation again, for another digest. As many as there is room
-    for: the run that comes after one that lasted long is given all events of that time once more.
+    It stores ids and not only the highest generation. Runs may finish out of order, and a watcher that was
+    killed before it stored its watermark counts the same generation again, for another digest. It stores
+    many ids of a tag, because the run that follows a long run gets all events of that time once more.
 
-    :param stored: what :meth:`to_dict` gave; anything else counts as empty, which can repeat a push but
-        lose none
+    :param stored: JSON from :meth:`to_dict`; anything else counts as empty, which can repeat a push and
+        cannot lose one
     """
 
     def __init__(self, stored: Any = None) -> None:
-        self._tags = _read(stored)
+        self._tags = _unpacked(stored)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the stored form: the runs, and by tag the ids of each, the oldest first; as much as fits."""
+        """Return the stored form, without the oldest tags if it would exceed :data:`MAX_SHARD`."""
         stored = _packed(self._tags)
         while len(json.dumps(stored)) > MAX_SHARD:
             self._make_room()
             stored = _packed(self._tags)
         return stored
 
-    def by_whom(self, notification: Notification) -> str | None:
-        """
-        Tell which run passed it on, None where none did.
+    def processed(self, notification: Notification) -> Processed | None:
+        """Return the run that processed a notification, None if the shard does not know one."""
+        return self._tags.get(_tag_key(notification), {}).get(_push_key(notification.id or ""))
 
-        :param notification: a notification
-        """
-        return self._tags.get(_key(notification), {}).get(_short(notification.id or ""))
-
-    def add(self, notification: Notification, run_id: str) -> None:
-        """
-        Remember that a run passes it on.
-
-        :param notification: a notification
-        :param run_id: the run
-        """
+    def add(self, notification: Notification, by: Processed) -> None:
+        """Remember that a run processed a notification; one without an id cannot be a duplicate."""
         if not notification.id:
             return
-        key, push = _key(notification), _short(notification.id)
-        runs = self._tags.pop(key, {})
-        runs.pop(push, None)
-        runs[push] = run_id
-        self._tags[key] = runs  # last, as the newest
+        key, push = _tag_key(notification), _push_key(notification.id)
+        pushes = self._tags.pop(key, {})
+        pushes.pop(push, None)
+        pushes[push] = by
+        self._tags[key] = pushes  # inserted last, as the newest tag
 
     def _make_room(self) -> None:
         oldest = next(iter(self._tags))
@@ -100,97 +110,101 @@ class DedupShard:
             self._tags[oldest] = dict(pushes[1 + len(pushes) // 10 :])
 
 
-def _packed(tags: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    runs: dict[str, int] = {}
+def _packed(tags: Mapping[str, Mapping[str, Processed]]) -> dict[str, Any]:
+    """Store each run once, and the ids of consecutive pushes of one run as one text."""
+    runs: dict[Processed, int] = {}
     packed: dict[str, list[list[Any]]] = {}
     for key, pushes in tags.items():
         groups: list[list[Any]] = []
-        for push, run_id in pushes.items():
-            number = runs.setdefault(run_id, len(runs))
+        for push, by in pushes.items():
+            number = runs.setdefault(by, len(runs))
             if groups and groups[-1][0] == number:
                 groups[-1][1] += push
             else:
                 groups.append([number, push])
         packed[key] = groups
-    return {"runs": list(runs), "tags": packed} if packed else {}
+    return {"runs": [list(by) for by in runs], "tags": packed} if packed else {}
 
 
-def _read(stored: Any) -> dict[str, dict[str, str]]:
+def _unpacked(stored: Any) -> dict[str, dict[str, Processed]]:
     try:
-        runs, tags = stored["runs"], stored["tags"]
-        return {str(key): dict(_pushes(groups, runs)) for key, groups in tags.items()}
+        runs = [Processed(str(run), int(at)) for run, at in stored["runs"]]
+        return {str(key): dict(_pushes(groups, runs)) for key, groups in stored["tags"].items()}
     except (TypeError, KeyError, ValueError, IndexError, AttributeError):
         return {}
 
 
-def _pushes(groups: Any, runs: Any) -> Iterator[tuple[str, str]]:
+def _pushes(groups: Any, runs: list[Processed]) -> Iterator[tuple[str, Processed]]:
     for number, text in groups:
         for begin in range(0, len(text), _ID_DIGITS):
-            yield text[begin : begin + _ID_DIGITS], str(runs[number])
+            yield text[begin : begin + _ID_DIGITS], runs[number]
 
 
 class Deduplicator:
     """
-    What a match task passed on, in this run and in others; a mapped one keeps each rule apart.
+    The pushes that a match task processed, in this run and in others.
 
-    :param context: Airflow's context
-    :param rule_key: tells the rules of a mapped task apart
+    :param rule_key: identifies the rule; each rule of a mapped task has its own memory
     """
 
     def __init__(self, context: Context, rule_key: tuple[object, ...]) -> None:
         ti = context["ti"]
-        is_mapped = ti.map_index is not None and ti.map_index >= 0
-        rule = rule_key if is_mapped else ()
-        self._run_id = str(context["run_id"])
+        rule = rule_key if is_mapped(ti) else ()
+        self._me = Processed(run_key(ti.dag_id, str(context["run_id"])), int(time.time()))
         self._store = context["asset_state_store"][STATE_ASSET]
-        self._prefix = state_prefix("passed_on", ti.dag_id, ti.task_id, *rule)
+        self._prefix = state_prefix("processed", ti.dag_id, ti.task_id, *rule)
         self._new: set[str] = set()
         self._shards: dict[str, DedupShard] = {}
         self._changed: set[str] = set()
+        self._has_new_shard = False
 
-    def passed_on_by(self, notification: Notification) -> str | None:
+    def duplicate_reason(self, notification: Notification) -> str | None:
         """
-        Tell which other run passed it on, or this try, a moment ago: a repeated try judges the same.
+        Return the reason why a notification is a duplicate, None if it is not.
 
-        :param notification: a notification
+        A notification that this run processed in an earlier try is not a duplicate: a retry and a clear
+        give the same result again.
         """
         if notification.id in self._new:
-            return self._run_id
-        run = self._shard(shard_of(notification)).by_whom(notification)
-        return None if run == self._run_id else run
+            return "this push is in the same run twice"
+        by = self._shard(shard_of(notification)).processed(notification)
+        if by is None or by.run == self._me.run:
+            return None
+        at = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(by.at))
+        return f"an earlier run of this Dag processed this push at {at}"
 
     def claim(self, notification: Notification) -> None:
-        """
-        Remember that this run passes it on.
-
-        :param notification: a notification
-        """
+        """Remember that this run processes a notification; :meth:`save` stores it."""
         if notification.id:
             self._new.add(notification.id)
         name = shard_of(notification)
-        self._shard(name).add(notification, self._run_id)
+        self._shard(name).add(notification, self._me)
         self._changed.add(name)
 
     def save(self) -> None:
-        """Store what was claimed."""
+        """Store the claims."""
         for name in sorted(self._changed):
             self._store.set(self._prefix + name, self._shards[name].to_dict())
+        # One save in ten registers the use: it costs a call to the store, and 400 days have many saves.
+        if self._changed and (self._has_new_shard or self._me.at % 10 == 0):
+            mark_used(self._store, self._prefix, SHARDS)
 
     def _shard(self, name: str) -> DedupShard:
         if name not in self._shards:
-            self._shards[name] = DedupShard(self._store.get(self._prefix + name))
+            stored = self._store.get(self._prefix + name)
+            self._has_new_shard |= stored is None
+            self._shards[name] = DedupShard(stored)
         return self._shards[name]
 
 
 class NullDeduplicator:
-    """What a test of the trigger knows of other runs."""
+    """The memory of a test of the trigger: a test neither is a duplicate nor makes one."""
 
-    def passed_on_by(self, notification: Notification) -> str | None:
-        """Tell of no run: a test repeats nothing."""
-        return None
+    def duplicate_reason(self, notification: Notification) -> str | None:
+        """Return None."""
 
     def claim(self, notification: Notification) -> None:
-        """Remember nothing: no push is a repeat of a test."""
+        """Remember nothing."""
 
     def save(self) -> None:
         """Store nothing."""

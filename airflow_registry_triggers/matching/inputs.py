@@ -1,106 +1,84 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""Where a task's notifications come from: its argument, the run's conf, the asset events that began it."""
+"""Read the notifications of a task from its argument, the run's conf, or the asset events of the run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_registry_triggers.notification import InvalidNotification, Notification
+from airflow_registry_triggers.common.mapping import is_mapped
+from airflow_registry_triggers.matching.asset_events import CONF_KEY, notifications_of_events
+from airflow_registry_triggers.matching.items import InputItem, flattened, numbered
+from airflow_registry_triggers.notification import InvalidNotification, Notification, fallback_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from airflow.sdk import Context
 
-__all__ = [
-    "CONF_KEY",
-    "InputItem",
-    "flattened",
-    "id_source",
-    "notifications_of_conf",
-    "numbered",
-    "parsed",
-]
-
-CONF_KEY = "notification"
-"""Key of a run's conf that holds a notification, for a test of the trigger."""
+__all__ = ["Inputs", "Problem", "id_source", "notifications_of_conf", "read_inputs"]
 
 
-class InputItem(NamedTuple):
+class Problem(NamedTuple):
     """
-    What a task was given, one value of it.
+    A value that is not a notification.
 
-    :param value: the JSON of a notification, if it is one
-    :param source: what it came with, such as the run or an asset event
-    :param position: its place among those that came along
+    :param id: id of the value, the same in a retry
+    :param reason: the position among all values, the key at fault and the first characters of the value
     """
 
-    value: Any
-    source: str
-    position: int
+    id: str
+    reason: str
+
+
+class Inputs(NamedTuple):
+    """
+    All values that reached a task.
+
+    :param valid: the notifications, each with an id
+    :param problems: the other values
+    :param is_test: whether the run's conf carried the values, to test the trigger
+    """
+
+    valid: list[Notification]
+    problems: list[Problem]
+    is_test: bool = False
+
+
+def read_inputs(context: Context, given: Any) -> Inputs:
+    """
+    Read the notifications of a task.
+
+    :param given: the task's argument; None reads the run's conf, or else the asset events of the run
+    """
+    if given is not None:
+        return _read(numbered(flattened(given), id_source(context)))
+    tested = notifications_of_conf(context)
+    if tested is not None:
+        return _read(numbered(tested, id_source(context)))._replace(is_test=True)
+    return _read(notifications_of_events(context))
 
 
 def notifications_of_conf(context: Context) -> list[Any] | None:
-    """
-    Give what the run's conf holds, None where it holds no notification.
-
-    :param context: Airflow's context
-    """
+    """Return the values in the run's conf, None if the conf does not test the trigger."""
     conf = getattr(context.get("dag_run"), "conf", None)
     if not isinstance(conf, Mapping) or CONF_KEY not in conf:
         return None
     return flattened(conf[CONF_KEY])
 
 
-def numbered(values: Iterable[Any], source: str) -> list[InputItem]:
-    """
-    Say of each value what it came with.
-
-    :param values: what came in
-    :param source: what they came with
-    """
-    return [InputItem(value, source, position) for position, value in enumerate(values)]
-
-
-def flattened(value: Any) -> list[Any]:
-    """
-    Give one notification, a list, or a mapped task's list of lists as one list.
-
-    :param value: what a task was given
-    """
-    if value is None:
-        return []
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        return [value]
-    flat: list[Any] = []
-    for item in value:
-        if isinstance(item, Mapping | str | bytes) or not isinstance(item, Iterable):
-            flat.append(item)
-        else:
-            flat.extend(item)
-    return [item for item in flat if item is not None]
-
-
 def id_source(context: Context) -> str:
-    """
-    Name what notifications without an id came with: the run, and the instance of a mapped task.
-
-    :param context: Airflow's context
-    """
-    map_index = context["ti"].map_index
-    run_id = str(context["run_id"])
-    return run_id if map_index is None or map_index < 0 else f"{run_id}/{map_index}"
+    """Return the source of values without an id: the run, and the instance of a mapped task."""
+    ti, run_id = context["ti"], str(context["run_id"])
+    return f"{run_id}/{ti.map_index}" if is_mapped(ti) else run_id
 
 
-def parsed(values: Iterable[InputItem]) -> Iterator[tuple[Notification | None, str]]:
-    """
-    Read each value; one without an id gets one from what it came with and its position there.
-
-    :param values: what came in
-    :return: the notification and no text, or none and what is wrong with it
-    """
-    for number, (value, source, position) in enumerate(values, start=1):
+def _read(items: Iterable[InputItem]) -> Inputs:
+    inputs = Inputs([], [])
+    for number, (value, source, position) in enumerate(items, start=1):
         try:
-            yield Notification.from_dict(value).with_fallback_id(source, position), ""
+            inputs.valid.append(Notification.from_dict(value).with_fallback_id(source, position))
         except InvalidNotification as error:
-            yield None, f"number {number}: {error}"
+            inputs.problems.append(Problem(fallback_id(source, position), f"value {number}: {error}"))
+    return inputs

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""A notifier on the same sender, for the callbacks of any Dag."""
+"""A notifier that sends a webhook from the callbacks of any Dag."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from airflow.sdk import BaseNotifier
 
 from airflow_registry_triggers.access_log.writer import log_record
 from airflow_registry_triggers.access_record import AccessRecord
+from airflow_registry_triggers.delivery.arguments import check_arguments
 from airflow_registry_triggers.hooks.webhook import (
     WebhookHook,
-    WebhookTarget,
     mask_header_secrets,
     mask_url_secrets,
 )
-from airflow_registry_triggers.operators.webhook_deliver import check_literal
+from airflow_registry_triggers.hooks.webhook_target import WebhookTarget
 from airflow_registry_triggers.webhook.limits import DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
@@ -37,15 +37,15 @@ class WebhookNotifier(BaseNotifier):
     """
     POST a webhook from a callback, such as ``on_failure_callback``, under the rules of deliveries.
 
-    One attempt, without retries: a callback has none. Its record is in the log.
+    There is one attempt, because callbacks have no retries. Its access record is in the log only.
 
-    :param url: where to (templated); or leave it to the Connection
-    :param webhook_conn_id: a ``webhook`` or ``http`` Connection (templated)
-    :param payload: what is sent as JSON (templated); default what happened to which task of which run
-    :param headers: further headers (templated)
-    :param timeout: seconds of the attempt in all, 1 to 60, default 15
-    :param success_statuses: statuses that count as delivered besides 2xx
-    :raises ValueError: an argument that cannot work, where it is literal
+    :param url: URL of the receiver, default the Connection's (templated)
+    :param webhook_conn_id: id of a ``webhook`` or ``http`` Connection (templated)
+    :param payload: JSON value to send, default the ids and the state of the task and its run (templated)
+    :param headers: headers of the request; they replace those of the Connection (templated)
+    :param request_timeout: seconds for the attempt in all, 1 to 60
+    :param success_statuses: statuses that count as delivered in addition to 2xx
+    :raises ValueError: a literal argument is invalid
     """
 
     template_fields = ("url", "webhook_conn_id", "payload", "headers")
@@ -57,23 +57,27 @@ class WebhookNotifier(BaseNotifier):
         webhook_conn_id: str | None = None,
         payload: Any = None,
         headers: Mapping[str, str] | None = None,
-        timeout: float = DEFAULT_TIMEOUT,
+        request_timeout: float = DEFAULT_TIMEOUT,
         success_statuses: Sequence[int] = (),
     ) -> None:
         super().__init__()
         if url is None and webhook_conn_id is None:
-            raise ValueError("give url, webhook_conn_id or both: there is nowhere to send to")
-        check_literal(url=url, headers=headers, timeout=timeout, success_statuses=success_statuses)
+            raise ValueError(
+                "neither url nor webhook_conn_id is set, so there is no receiver; set one of them"
+            )
+        check_arguments(
+            url=url, headers=headers, request_timeout=request_timeout, success_statuses=success_statuses
+        )
         self.url = url
         self.webhook_conn_id = webhook_conn_id
         self.payload = payload
         self.headers = headers
-        self.timeout = timeout
+        self.request_timeout = request_timeout
         self.success_statuses = success_statuses
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
         """
-        Render, and have Airflow mask what is secret.
+        Render the templates, and register secrets with Airflow's masker.
 
         :param context: Airflow's context
         :param jinja_env: Jinja's environment
@@ -84,20 +88,20 @@ class WebhookNotifier(BaseNotifier):
 
     def notify(self, context: Context) -> None:
         """
-        Send.
+        Send the webhook.
 
         :param context: Airflow's context
-        :raises RuntimeError: it was not delivered; the text tells why
+        :raises RuntimeError: the webhook was not delivered; the error says why
         """
         target = WebhookHook(self.webhook_conn_id).target() if self.webhook_conn_id else WebhookTarget()
         self._end(asyncio.run(self._send(self._delivery(target), context)))
 
     async def async_notify(self, context: Context) -> None:
         """
-        Send, from the triggerer.
+        Send the webhook from a coroutine.
 
         :param context: Airflow's context
-        :raises RuntimeError: it was not delivered; the text tells why
+        :raises RuntimeError: the webhook was not delivered; the error says why
         """
         target = (
             await WebhookHook(self.webhook_conn_id).atarget() if self.webhook_conn_id else WebhookTarget()
@@ -106,7 +110,10 @@ class WebhookNotifier(BaseNotifier):
 
     def _delivery(self, target: WebhookTarget) -> Delivery:
         return target.delivery(
-            self.url, self.headers, timeout=self.timeout, success_statuses=tuple(self.success_statuses)
+            self.url,
+            self.headers,
+            request_timeout=self.request_timeout,
+            success_statuses=tuple(self.success_statuses),
         )
 
     async def _send(self, delivery: Delivery, context: Context) -> Result:
@@ -122,11 +129,13 @@ class WebhookNotifier(BaseNotifier):
     def _end(self, result: Result) -> None:
         log_record(self.log, result.record)
         if result.outcome.value != "delivered":
-            raise RuntimeError(f"webhook not delivered: {result.record.status_code}, {result.record.reason}")
+            raise RuntimeError(
+                f"the webhook was not delivered ({result.record.status_code}): {result.record.reason}"
+            )
 
 
 def _about(context: Context) -> dict[str, Any]:
-    """Say what happened to which task of which run; in a Dag's own callback there may be no task."""
+    """Return the ids and the state of the task and its run; a callback of a Dag may have no task."""
     ti, run = context.get("ti"), context.get("dag_run")
     exception = context.get("exception")
     state = getattr(ti, "state", None) or getattr(run, "state", None)

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""An operator that delivers notifications as webhooks."""
+"""The operator that delivers notifications as webhooks."""
 
 from __future__ import annotations
 
 import asyncio
-import warnings
 from datetime import timedelta
 from importlib import import_module
 from threading import Thread
@@ -14,27 +13,23 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from airflow_registry_triggers.access_log.writer import log_record, push_records
-from airflow_registry_triggers.common.templating import is_literal
+from airflow_registry_triggers.access_log.writer import AccessLog
+from airflow_registry_triggers.access_record import AccessRecord, RecordSummary
+from airflow_registry_triggers.common.mapping import check_mappable
+from airflow_registry_triggers.delivery.arguments import CHECKED, check_arguments
 from airflow_registry_triggers.delivery.batch import DeliveryBatch
 from airflow_registry_triggers.delivery.retry_policy import WebhookRetryPolicy
-from airflow_registry_triggers.exceptions import InvalidArgument
+from airflow_registry_triggers.exceptions import InvalidArgument, MalformedNotifications
 from airflow_registry_triggers.hooks.webhook import (
     WebhookHook,
-    WebhookTarget,
-    allowed_networks,
     mask_header_secrets,
     mask_url_secrets,
 )
+from airflow_registry_triggers.hooks.webhook_target import WebhookTarget
 from airflow_registry_triggers.links.access_log import AccessLogLink
-from airflow_registry_triggers.matching.inputs import flattened, id_source, numbered, parsed
-from airflow_registry_triggers.operators.upstream import check_upstream
-from airflow_registry_triggers.webhook.body import check_body
-from airflow_registry_triggers.webhook.headers import check_headers
-from airflow_registry_triggers.webhook.limits import DEFAULT_TIMEOUT, check_timeout
-from airflow_registry_triggers.webhook.outcome import check_success_statuses
-from airflow_registry_triggers.webhook.redaction.fields import secret_header_values, url_secrets
-from airflow_registry_triggers.webhook.url import parse_endpoint
+from airflow_registry_triggers.matching.inputs import Inputs, read_inputs
+from airflow_registry_triggers.webhook.body import REGISTRY
+from airflow_registry_triggers.webhook.limits import DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,40 +40,42 @@ if TYPE_CHECKING:
 
     from airflow_registry_triggers.webhook.delivery import Delivery
 
-__all__ = ["WebhookDeliverOperator", "check_literal"]
-
-PASSED_OR_FAILED = "none_skipped"
+__all__ = ["WebhookDeliverOperator"]
 
 SENDER = "airflow_registry_triggers.webhook.attempt"
 
 
 class WebhookDeliverOperator(BaseOperator):
     """
-    POST each notification to a URL; one attempt is one try of the task, and Airflow tries again.
+    POST each notification to a URL. One attempt is one try of the task; Airflow retries the task.
 
-    Up to 16 notifications are under way at once, each with an access record of its own. A later try sends
-    only what is neither delivered nor refused for good; a task that is cleared sends all again, with the
-    same ids. While any can be tried again the task fails retryably; when none is left and some were refused
-    for good it fails for good.
+    Up to 16 notifications are sent at a time, each with an access record of its own. A retry sends only the
+    notifications without a final outcome. If you clear the task, it sends all of them again, with the same
+    webhook-ids. While a retry can deliver some, the task fails and Airflow retries it. When no retry is left
+    to make and receivers rejected some, the task fails without a retry.
 
-    The task also runs when the match before it failed after passing notifications on (it does so when some
-    of what came in was no notification): ``trigger_rule`` is ``none_skipped``. When any other task before
-    it failed it sends nothing and fails.
+    A value that is not a notification is logged as ``malformed``; the task fails only if it got values and
+    none is a notification. Without any value the task is skipped. ``trigger_rule`` is
+    ``none_failed_min_one_success``: after a failed upstream task nothing is sent.
+
+    The return value is a list of summaries: id, repository, tag, digest, status_code and reason.
 
     :param notifications: one notification, a list, or an upstream task's output (templated)
-    :param url: where to (templated); or leave it to the Connection
+    :param url: URL of the receiver; default the Connection's (templated)
     :param webhook_conn_id: a ``webhook`` or ``http`` Connection: URL, headers, secrets (templated)
-    :param trigger_name: name in the access history where the match set none, default
+    :param trigger_name: name in the access log for notifications without a match, default
         ``<dag_id>.<task_id>`` (templated)
     :param headers: further headers (templated)
-    :param body: ``None`` for the registry's own format, ``cloudevents``, ``cloudevents-binary``, or a Jinja
-        template that gives JSON; rendered for each notification and not by Airflow
-    :param timeout: seconds for one attempt in all, 1 to 60, default 15
-    :param success_statuses: statuses that count as delivered besides 2xx
-    :param retries: tries after the first, default 8
-    :param retry_delay: pause after a lost worker, when no policy is asked; default 30 s
-    :param retry_policy: when to try again, default :class:`WebhookRetryPolicy`
-    :raises ValueError: an argument that cannot work: when the Dag is parsed, where it is literal
+    :param body_format: ``registry`` (the registry's own format), ``cloudevents`` (structured) or
+        ``cloudevents-binary``
+    :param body_template: Jinja template that renders to JSON and replaces ``body_format``; rendered for each
+        notification, not by Airflow
+    :param request_timeout: seconds for one attempt in all, 1 to 60, default 15
+    :param success_statuses: statuses that count as delivered, in addition to 2xx
+    :param retries: retries of the task, default 8
+    :param retry_delay: pause after a lost worker, for which Airflow does not consult the policy; default 30 s
+    :param retry_policy: the pauses between tries, default :class:`WebhookRetryPolicy`
+    :raises ValueError: if a literal argument is invalid, while the Dag is parsed
     """
 
     template_fields: Sequence[str] = ("notifications", "url", "webhook_conn_id", "trigger_name", "headers")
@@ -94,13 +91,14 @@ class WebhookDeliverOperator(BaseOperator):
         webhook_conn_id: str | None = None,
         trigger_name: str | None = None,
         headers: Mapping[str, str] | None = None,
-        body: str | None = None,
-        timeout: float = DEFAULT_TIMEOUT,
+        body_format: str = REGISTRY,
+        body_template: str | None = None,
+        request_timeout: float = DEFAULT_TIMEOUT,
         success_statuses: Sequence[int] = (),
         retries: int | None = 8,
         retry_delay: timedelta | float = timedelta(seconds=30),
         retry_policy: RetryPolicy | None = WebhookRetryPolicy(),  # noqa: B008 - it has no state
-        trigger_rule: str = PASSED_OR_FAILED,
+        trigger_rule: str = "none_failed_min_one_success",
         map_index_template: str | None = "{{ delivery }}",
         **kwargs: Any,
     ) -> None:
@@ -117,73 +115,119 @@ class WebhookDeliverOperator(BaseOperator):
         self.webhook_conn_id = webhook_conn_id
         self.trigger_name = trigger_name
         self.headers = headers
-        self.body = body
-        self.timeout = timeout
+        self.body_format = body_format
+        self.body_template = body_template
+        self.request_timeout = request_timeout
         self.success_statuses = success_statuses
-        self._round: DeliveryBatch | None = None
+        self._batch: DeliveryBatch | None = None
+        self._is_killed = False
         if url is None and webhook_conn_id is None:
-            raise ValueError("give url, webhook_conn_id or both: there is nowhere to send to")
-        check_literal(
+            raise ValueError("the receiver is missing: set url, webhook_conn_id or both")
+        check_arguments(
             url=url,
             headers=headers,
-            body=body,
-            timeout=timeout,
+            body_format=body_format,
+            body_template=body_template,
+            request_timeout=request_timeout,
             success_statuses=success_statuses,
         )
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
-        """Set up a mapped delivery; literal arguments are checked here, as ``__init__`` is not called yet."""
-        check_literal(**{name: kwargs[name] for name in _CHECKED if name in kwargs})
+        """Create a mapped delivery; literal arguments are checked here: ``__init__`` runs in the worker."""
+        check_arguments(**{name: kwargs[name] for name in CHECKED if name in kwargs})
         return super().partial(**kwargs)
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
-        """
-        Render, and have Airflow mask what is secret before the rendered fields are stored.
-
-        :param context: Airflow's context
-        :param jinja_env: Jinja's environment
-        """
-        # An HTTP client takes as long to load as Airflow takes to answer what is asked before: both at once.
+        """Render the templates, and register secrets with Airflow's masker before it stores the result."""
+        # The import of the HTTP client takes as long as Airflow's answers to the next calls: do both at once.
         Thread(target=import_module, args=(SENDER,), daemon=True).start()
         super().render_template_fields(context, jinja_env)
-        # A mapped task renders the operator it was unmapped to.
+        # A mapped task renders the operator that it was unmapped to.
         rendered = context["task"]
         mask_url_secrets(getattr(rendered, "url", None))
         mask_header_secrets(getattr(rendered, "headers", None))
 
-    def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Send; see the class."""
-        values = flattened(self.notifications)
-        if self.trigger_rule == PASSED_OR_FAILED:
-            check_upstream(context, has_notifications=bool(values))
-        if not values:
+    def execute(self, context: Context) -> list[RecordSummary]:
+        """
+        Send the notifications; see the class.
+
+        :raises InvalidArgument: if a rendered argument or the Connection is invalid
+        :raises MalformedNotifications: if there are values and none of them is a notification
+        :raises TooManyToMap: if the next task is mapped over more summaries than Airflow allows
+        :raises DeliveryPending: if a retry can deliver some notifications
+        :raises DeliveryFailed: if a retry cannot, and receivers rejected some
+        """
+        inputs = read_inputs(context, [] if self.notifications is None else self.notifications)
+        if not inputs.valid and not inputs.problems:
             raise AirflowSkipException("there is no notification to deliver")
-        ti = context["ti"]
-        name = self.trigger_name or f"{ti.dag_id}.{ti.task_id}"
-        read = list(parsed(numbered(values, id_source(context))))
-        items = [(item, item.trigger.get("name") or name) for item, _ in read if item is not None]
-        problems = [problem for _, problem in read if problem]
-        work = DeliveryBatch(
-            context, self._delivery(), items, problems, lambda record: log_record(self.log, record)
-        )
-        return self._send(context, work)
+        check_mappable(context, len(inputs.valid) + len(inputs.problems))
+        access_log = AccessLog(context, self.log)
+        malformed = self._malformed(context, inputs)
+        for record in malformed:
+            access_log.log(record)
+        if not inputs.valid:
+            access_log.store(malformed)
+            raise MalformedNotifications(
+                f"task {self.task_id!r} got {len(malformed)} values, and none of them is a notification; "
+                f"{malformed[0].reason}"
+            )
+        batch = self._new_batch(context, inputs, access_log)
+        try:
+            self._send(batch)
+        finally:
+            records = [*batch.records(), *malformed]
+            access_log.store(records)
+            context["delivery"] = batch.label()  # type: ignore[typeddict-unknown-key] # map_index_template
+        batch.check()
+        return [record.summary() for record in records]
 
     def on_kill(self) -> None:
-        """Send nothing more; what is under way ends with its connection."""
-        if self._round is not None:
-            self._round.cancel()
+        """Send nothing more; attempts under way get two seconds to end."""
+        self._is_killed = True
+        if self._batch is not None:
+            self._batch.stop()
 
-    def _send(self, context: Context, work: DeliveryBatch) -> list[dict[str, Any]]:
-        self._round = work
+    @property
+    def _name(self) -> str:
+        return self.trigger_name or f"{self.dag_id}.{self.task_id}"
+
+    def _new_batch(self, context: Context, inputs: Inputs, access_log: AccessLog) -> DeliveryBatch:
+        items = [(item, item.trigger.get("name") or self._name) for item in inputs.valid]
+        return DeliveryBatch(context, self._delivery(), items, access_log.log, self.log)
+
+    def _send(self, batch: DeliveryBatch) -> None:
+        self._batch = batch
+        if self._is_killed:
+            batch.stop()
         try:
-            asyncio.run(work.send_all())
-        finally:
-            self._round = None
-            records = push_records(context, work.records())
-            context["delivery"] = work.label()  # type: ignore[typeddict-unknown-key] # map_index_template
-        work.end()
-        return records
+            asyncio.run(batch.send_all())
+        except Exception:
+            raise
+        except BaseException:
+            # execution_timeout came between the last answer and the end of the task: nothing is left to do.
+            if not batch.is_delivered():
+                raise
+            self.log.warning("The task was stopped after every notification had been delivered.")
+
+    def _malformed(self, context: Context, inputs: Inputs) -> list[AccessRecord]:
+        number, total = len(inputs.problems), len(inputs.problems) + len(inputs.valid)
+        if number and inputs.valid:
+            self.log.warning(
+                "%d of %d values are not notifications and were left out; %s",
+                number,
+                total,
+                inputs.problems[0].reason,
+            )
+        return [
+            AccessRecord.of_malformed(
+                problem.id,
+                reason=problem.reason,
+                trigger_name=self._name,
+                try_number=context["ti"].try_number,
+            )
+            for problem in inputs.problems
+        ]
 
     def _delivery(self) -> Delivery:
         try:
@@ -191,52 +235,10 @@ class WebhookDeliverOperator(BaseOperator):
             return target.delivery(
                 self.url,
                 self.headers,
-                body=self.body,
-                timeout=self.timeout,
+                body_format=self.body_format,
+                body_template=self.body_template,
+                request_timeout=self.request_timeout,
                 success_statuses=tuple(self.success_statuses),
             )
         except ValueError as error:
-            raise InvalidArgument(str(error)) from None
-
-
-_CHECKED = ("url", "headers", "body", "timeout", "success_statuses")
-
-
-def check_literal(
-    *,
-    url: Any = None,
-    headers: Any = None,
-    body: Any = None,
-    timeout: Any = DEFAULT_TIMEOUT,
-    success_statuses: Any = (),
-) -> None:
-    """
-    Check what is known while the Dag is parsed; loads no HTTP client.
-
-    :param url: where to
-    :param headers: the caller's own
-    :param body: see the operator
-    :param timeout: seconds
-    :param success_statuses: see the operator
-    :raises ValueError: one cannot work
-    """
-    if headers and is_literal(headers) and secret_header_values(headers):
-        warnings.warn(
-            "headers hold what looks like a secret: the serialized Dag shows it to everyone who may read the "
-            "Dag; it belongs in the Connection's headers",
-            stacklevel=4,
-        )
-    if url is not None and is_literal(url):
-        endpoint = parse_endpoint(url, allowed_networks=allowed_networks())
-        if "?" in endpoint.target or url_secrets(url):
-            warnings.warn(
-                "url has a query or a long token: the serialized Dag shows it to everyone who may read the "
-                "Dag; a secret belongs in the Connection, in secret_query or path",
-                stacklevel=4,
-            )
-    if headers and is_literal(headers):
-        check_headers(headers)
-    if body is not None:
-        check_body(body)
-    check_timeout(timeout)
-    check_success_statuses(success_statuses)
+            raise InvalidArgument(f"task {self.task_id!r}: {error}") from None

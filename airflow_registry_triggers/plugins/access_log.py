@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
 """
-The plugin: the page "Access Log" and the routes it reads from.
+The plugin: the page "Access Log" and its routes.
 
-Every process of Airflow loads its plugins; what only the api-server needs is imported when it asks. The
-routes use names of Airflow that are not public: where one is gone there is no page, and all else goes on.
+Every process of Airflow loads the plugin, so modules that only the api-server needs are imported by its
+properties. The routes use Airflow names that are not public: if one is missing, the page is left out and the
+rest of the package works.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ PAGE = "Access Log"
 
 log = logging.getLogger(__name__)
 
-# Of destinations with the same route Airflow keeps the first.
+# If two destinations have the same route, Airflow keeps only the first.
 _ROUTES = {
     "nav": "access-log",
     "dag": "access-log-of-dag",
@@ -43,14 +44,14 @@ class AccessLogPlugin(AirflowPlugin):
 
     @property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """The routes, as one app."""
+        """The FastAPI app with the routes."""
         if self._fastapi_apps is None:
             self._fastapi_apps = _fastapi_apps()
         return self._fastapi_apps
 
     @property
     def fastapi_root_middlewares(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """What puts the routes into the api-server's own OpenAPI."""
+        """The middleware that adds the routes to the api-server's OpenAPI."""
         if not self.fastapi_apps:
             return []
         from airflow_registry_triggers.plugins.openapi import DescribeRoutes
@@ -59,7 +60,7 @@ class AccessLogPlugin(AirflowPlugin):
 
     @property
     def react_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """The page, once for each place it is in."""
+        """The page, once for each of its destinations."""
         if self._react_apps is None:
             self._react_apps = _react_apps() if self.fastapi_apps else []
         return self._react_apps
@@ -69,8 +70,8 @@ def _fastapi_apps() -> list[dict[str, Any]]:
     try:
         from airflow_registry_triggers.plugins.routes import app
     except (ImportError, AttributeError):
-        # Airflow does not catch it: its api-server would not start.
-        log.exception("there is no page %r: this Airflow has not all that it is made with", PAGE)
+        # Airflow does not catch this error, and its api-server would not start.
+        log.exception("the page %r is left out: this version of Airflow lacks a name that it uses", PAGE)
         return []
     return [{"app": app, "url_prefix": URL_PREFIX, "name": PAGE}]
 
@@ -78,7 +79,7 @@ def _fastapi_apps() -> list[dict[str, Any]]:
 def _react_apps() -> list[dict[str, Any]]:
     from airflow_registry_triggers.plugins.script import fingerprint
 
-    # Without a slash in front, so that it is found where Airflow lies under a path of its own.
+    # A relative address, so that it works if Airflow is served below a path.
     bundle = f"{URL_PREFIX.lstrip('/')}/access_log.js?v={fingerprint()}"
     return [
         {

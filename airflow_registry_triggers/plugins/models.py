@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""What the routes answer, as it stands in the OpenAPI."""
+"""The answers of the routes, as the OpenAPI describes them."""
 
 from __future__ import annotations
 
@@ -21,27 +21,28 @@ class AccessLogAttempt(BaseModel):
 
 
 class AccessLogEntry(BaseModel):
-    """One entry: the access record, its task instance, and what became of it."""
+    """One entry: the access record, its task instance, and its result."""
 
     result: str = Field(
-        description="triggered, untriggered, duplicate, blocked, delivered, retrying or failed"
+        description="triggered, untriggered, duplicate, malformed, blocked, dry_run, delivered, retrying, "
+        "or failed"
     )
-    status_code: str = Field(description="the HTTP status, a verdict, blocked, or the class of the error")
+    status_code: str = Field(description="HTTP status, verdict, blocked, or class of the error")
     reason: str
     request_time: str = Field(description="ISO 8601, UTC")
     duration_ms: int | None
     trigger_name: str
     trigger_type: str
     trigger_tag: str
-    trigger_url: str = Field(description="masked; empty for a verdict")
+    trigger_url: str = Field(description="secrets are masked; empty for a verdict")
     trigger_log_id: str = Field(description="webhook-id and try; the notification's id for a verdict")
     repo_event: str
     notification_id: str
-    registry: str = Field(description="its host; empty where the notification does not tell")
+    registry: str = Field(description="host of the registry; empty if the notification has none")
     repository: str
     tag: str
     digest: str
-    ambiguous: bool = Field(description="bytes were sent and no status came back")
+    ambiguous: bool = Field(description="request bytes were sent, but no status was received")
     try_number: int
     attempts: list[AccessLogAttempt] = Field(description="earlier attempts, oldest first")
     dag_id: str
@@ -49,19 +50,23 @@ class AccessLogEntry(BaseModel):
     task_id: str
     map_index: int
     task_state: str | None
-    request_headers: dict[str, str] | None = Field(default=None, description="masked; with bodies=true")
-    request_body: str | None = Field(default=None, description="masked; with bodies=true")
-    response_headers: dict[str, str] | None = Field(default=None, description="masked; with bodies=true")
-    response_body: str | None = Field(default=None, description="masked; with bodies=true")
+    request_headers: dict[str, str] | None = Field(
+        default=None, description="with bodies=true; secrets masked"
+    )
+    request_body: str | None = Field(default=None, description="with bodies=true; secrets masked")
+    response_headers: dict[str, str] | None = Field(
+        default=None, description="with bodies=true; secrets masked"
+    )
+    response_body: str | None = Field(default=None, description="with bodies=true; secrets masked")
 
 
 class AccessLogPage(BaseModel):
     """A page of entries."""
 
     entries: list[AccessLogEntry]
-    next_cursor: str | None = Field(description="hand it back as cursor for the next page; null at the end")
+    next_cursor: str | None = Field(description="cursor of the next page; null at the end")
     searched_all: bool = Field(
-        description="false where reading stopped before the page was full: go on with next_cursor"
+        description="false if reading stopped before the page was full; continue with next_cursor"
     )
 
 
@@ -69,7 +74,7 @@ class AccessLogDetails(BaseModel):
     """An opened entry."""
 
     entry: AccessLogEntry
-    deliveries: int = Field(description="notifications that the task sends again when it is cleared")
+    deliveries: int = Field(description="notifications that the task sends again after a clear")
     may_redeliver: bool
     may_test: bool
     image_page: str | None

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""The routes in the api-server's OpenAPI, which leaves out apps that are mounted."""
+"""Add the routes to the api-server's OpenAPI, which leaves out mounted apps."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ URL_PREFIX = "/registry-triggers"
 
 class DescribeRoutes:
     """
-    Middleware that adds the routes to the description when it is asked for; else it does nothing.
+    Middleware that adds the routes to the OpenAPI when a client requests it.
 
-    :param app: what comes next
+    :param app: the next application
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Go on; see the class."""
+        """Handle a request; see the class."""
         if scope["type"] == "http" and scope["path"].endswith("/openapi.json"):
             _describe(scope["app"])
         await self._app(scope, receive, send)

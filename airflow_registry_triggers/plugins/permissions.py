@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""What the user of a request may do, as Airflow's auth manager says."""
+"""The permissions of a request's user, from Airflow's auth manager."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 __all__ = ["Permissions"]
 
 _READ = (None, DagAccessEntity.XCOM, DagAccessEntity.TASK_LOGS)
-"""What must be readable of a Dag: itself, and the two places where access records are."""
+"""The user must be allowed to read the Dag, and the two places where access records are stored."""
 
 
 class Permissions:
     """
-    Asks for one request; the team of a Dag is looked up once, and so is whether it may be read.
+    The permissions of a user. Answers about a Dag are cached for one request.
 
-    :param user: as the auth manager knows it
-    :param session: of the metadata database
+    :param user: the user object of the auth manager
+    :param session: session of the metadata database
     """
 
     def __init__(self, user: Any, session: Session) -> None:
@@ -41,17 +41,17 @@ class Permissions:
         self._readable: dict[str, bool] = {}
 
     def dag_ids(self) -> set[str]:
-        """Give the Dags that may be read, whatever is in them."""
+        """Return the Dags that the user may read."""
         return get_auth_manager().get_authorized_dag_ids(user=self._user, session=self._session)
 
     def unreadable(self, dag_ids: set[str]) -> set[str]:
         """
-        Give those whose access records may not be read.
+        Return the Dags whose access records the user may not read.
 
-        :param dag_ids: the Dags
+        :param dag_ids: Dags to check
         """
         new = sorted(dag_ids - self._readable.keys())
-        # Together first: some auth managers ask over the network, and mostly all is allowed.
+        # One batch first: some auth managers use the network, and usually every Dag is allowed.
         if new and self._may_read(new):
             self._readable.update(dict.fromkeys(new, True))
         else:
@@ -60,22 +60,17 @@ class Permissions:
 
     def may(self, dag_id: str, method: Any, entity: DagAccessEntity) -> bool:
         """
-        Tell whether something may be done with a Dag.
+        Return True if the user may use a method on a part of a Dag.
 
-        :param dag_id: the Dag
-        :param method: of HTTP
-        :param entity: what of the Dag
+        :param method: HTTP method
+        :param entity: part of the Dag
         """
         return get_auth_manager().is_authorized_dag(
             method=method, access_entity=entity, details=self._details([dag_id])[0], user=self._user
         )
 
     def may_see_asset(self, asset_id: int) -> bool:
-        """
-        Tell whether an asset may be read.
-
-        :param asset_id: its number
-        """
+        """Return True if the user may read an asset."""
         details = AssetDetails(id=str(asset_id))
         return get_auth_manager().is_authorized_asset(method="GET", details=details, user=self._user)
 

@@ -3,8 +3,8 @@
 """
 The routes of the access log.
 
-Airflow mounts a plugin's app without any check of its own: each route here asks for a login, and asks the
-auth manager whether the user may read the XComs and the logs of the Dags that it answers about.
+Airflow mounts a plugin's app without a check of its own. Each route here requires a login, and checks with
+the auth manager that the user may read the XComs and the logs of the Dags in its answer.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ __all__ = ["app"]
 MAX_LIMIT = 200
 
 _TIME = (
-    "ISO 8601, or 15m, 6h, 7d ago. An entry is written when the try of its task ends, which is later than "
-    "its request_time"
+    "ISO 8601, or an age: 15m, 6h, 7d. An entry is stored when the try of its task ends, which is later "
+    "than its request_time"
 )
 
-# PostgreSQL takes no NUL.
+# PostgreSQL rejects NUL.
 _Id = Annotated[str, Query(max_length=250, pattern=r"^[^\x00]*$")]
 
-# Asked of the Dag in the query, and of Dags in general where it names none.
+# Checked for the Dag in the query, or for Dags in general if the query names no Dag.
 _may_read_some = [
     Depends(requires_access_dag(method="GET", access_entity=DagAccessEntity.XCOM)),
     Depends(requires_access_dag(method="GET", access_entity=DagAccessEntity.TASK_LOGS)),
 ]
 
-# Its own pages of documentation would ask for no login; openapi.py describes it in the api-server's.
+# Pages of its own documentation would need no login; openapi.py adds the routes to the api-server's OpenAPI.
 app = FastAPI(
     title="Access log of container registry triggers",
     openapi_url=None,
@@ -55,7 +55,7 @@ app = FastAPI(
 
 @app.get("/access_log.js", include_in_schema=False)
 def get_script() -> Response:
-    """Give the page's script; its address changes with it."""
+    """Return the page's script. Its address changes with its content."""
     headers = {"Cache-Control": "private, max-age=86400", "X-Content-Type-Options": "nosniff"}
     return Response(script(), media_type="text/javascript", headers=headers)
 
@@ -68,11 +68,11 @@ def _query(
     run_id: _Id | None = None,
     task_id: _Id | None = None,
     map_index: Annotated[int | None, Query(ge=-1, lt=2**31)] = None,
-    since: Annotated[str | None, Query(description=f"written at this time or later: {_TIME}")] = None,
-    until: Annotated[str | None, Query(description=f"written before this time: {_TIME}")] = None,
-    trigger: Annotated[str, Query(max_length=500, description="a part of it; =name is the whole")] = "",
-    repository: Annotated[str, Query(max_length=500, description="a part of it; =name is the whole")] = "",
-    tag: Annotated[str, Query(max_length=500, description="a part of it; =tag is the whole")] = "",
+    since: Annotated[str | None, Query(description=f"stored at this time or later: {_TIME}")] = None,
+    until: Annotated[str | None, Query(description=f"stored before this time: {_TIME}")] = None,
+    trigger: Annotated[str, Query(max_length=500, description="part of it, or =name for all of it")] = "",
+    repository: Annotated[str, Query(max_length=500, description="part of it, or =name for all of it")] = "",
+    tag: Annotated[str, Query(max_length=500, description="part of it, or =tag for all of it")] = "",
 ) -> HistoryQuery:
     try:
         return HistoryQuery(
@@ -110,11 +110,11 @@ def get_access_log(
     query: Annotated[HistoryQuery, Depends(_query)],
     cursor: Annotated[Cursor | None, Depends(_cursor)],
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
-    bodies: Annotated[bool, Query(description="with headers and bodies")] = False,
+    bodies: Annotated[bool, Query(description="include headers and bodies")] = False,
 ) -> AccessLogPage:
     """
-    List the access history, newest first: every verdict of a trigger and every delivery, of the Dags whose
-    XComs and logs the user may read.
+    List the access log, newest first: every verdict of a trigger and every attempt of a delivery, of the
+    Dags whose XComs and logs the user may read.
     """
     permissions = Permissions(user, session)
     page = read_page(
@@ -122,6 +122,7 @@ def get_access_log(
         query,
         limit=limit,
         cursor=cursor,
+        bodies=bodies,
         dag_ids=permissions.dag_ids(),
         unreadable=permissions.unreadable,
     )
@@ -144,22 +145,26 @@ def get_access_log_entry(
     trigger_log_id: Annotated[str, Query(max_length=500)],
     map_index: Annotated[int, Query(ge=-1, lt=2**31)] = -1,
     status_code: Annotated[
-        str, Query(max_length=50, description="tells verdicts apart that have the same trigger_log_id")
+        str, Query(max_length=50, description="distinguishes records with the same trigger_log_id")
     ] = "",
 ) -> AccessLogDetails:
     """
-    Give one entry with its request and response, and what belongs to it. Of a delivery that was tried
-    again since, its latest attempt.
+    Return one entry with its request, its response and its links. For a delivery that was retried since,
+    return its latest attempt.
     """
     permissions = Permissions(user, session)
+
+    def is_wanted(entry: dict[str, Any]) -> bool:
+        return _delivery(entry["trigger_log_id"]) == _delivery(trigger_log_id)
+
     entries = []
     if not permissions.unreadable({dag_id}):
-        entries = read_task_instance(session, dag_id, run_id, task_id, map_index)
-    found = [item for item in entries if _delivery(item["trigger_log_id"]) == _delivery(trigger_log_id)]
+        entries = read_task_instance(session, dag_id, run_id, task_id, map_index, is_wanted)
+    found = [entry for entry in entries if is_wanted(entry)]
     if not found:
         raise HTTPException(
             status.HTTP_404_NOT_FOUND,
-            "no such entry: its task may be under way again, or the history cleaned",
+            "The entry does not exist. Its task may be running again, or the XComs were cleaned up",
         )
     entry = max(found, key=lambda item: _likeness(item, trigger_log_id, status_code))
     related = related_to(session, dag_id, run_id, entry["notification_id"])
@@ -170,7 +175,7 @@ def get_access_log_entry(
 
 
 def _delivery(trigger_log_id: str) -> str:
-    """Give the id without the try that stands behind a delivery's."""
+    """Return the id without the number of the try."""
     return trigger_log_id.partition("/")[0]
 
 

@@ -11,16 +11,16 @@ from pathlib import Path
 __all__ = ["FILES", "fingerprint", "script"]
 
 FILES = ("text", "server", "parts", "filters", "actions", "entry", "list", "page")
-"""Those of the folder ``page``, in their order: a file uses what those before it define."""
+"""Files of the folder ``ui`` in their order: a file uses names that the files before it define."""
 
 
 @cache
 def script() -> bytes:
-    """Read the script: the files one after the other, each run as it is."""
+    """Return the script: the files, joined in their order."""
     folder = Path(__file__).with_name("ui")
     return b"\n".join((folder / f"{name}.js").read_bytes() for name in FILES)
 
 
 def fingerprint() -> str:
-    """Give what changes when the script does."""
+    """Return a text that changes with the script."""
     return hashlib.sha256(script()).hexdigest()[:12]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""One round of polls for several rules: each question is asked once."""
+"""A client that sends each request once for all rules that watch a repository."""
 
 from __future__ import annotations
 
@@ -11,72 +11,73 @@ from airflow_registry_triggers.registry.errors import RegistryError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from airflow_registry_triggers.registry.client import RegistryClient
     from airflow_registry_triggers.registry.http.pagination import Listing
+    from airflow_registry_triggers.registry.tag_source import TagSource
 
 __all__ = ["CachingClient"]
 
-Question = TypeVar("Question")
+Key = TypeVar("Key")
 Answer = TypeVar("Answer")
 
 
 class CachingClient:
     """
-    A client that gives the same answer to the same question, for as long as one round lasts.
+    Cache answers until :meth:`forget` is called.
 
-    Only questions one after another are shared: the polls of a round do not run at once.
+    The polls that share a cache run one after another; two concurrent polls would send a request twice.
 
     :param client: an open client
     """
 
-    def __init__(self, client: RegistryClient) -> None:
+    def __init__(self, client: TagSource) -> None:
         self._client = client
         self._listings: dict[str, Listing | RegistryError] = {}
         self._digests: dict[tuple[str, str], str | RegistryError | None] = {}
 
     @property
     def registry(self) -> str:
-        """See :attr:`RegistryClient.registry`."""
+        """Name of the registry: ``host[:port][/prefix]``."""
         return self._client.registry
 
     @property
     def in_flight(self) -> int:
-        """See :attr:`RegistryClient.in_flight`."""
+        """Maximum number of requests in flight."""
         return self._client.in_flight
 
     def forget(self) -> None:
-        """Let the next questions be asked anew."""
+        """Clear the cache, so that the next poll sends its requests."""
         self._listings.clear()
         self._digests.clear()
 
     async def list(self, repository: str) -> Listing:
         """
-        See :meth:`RegistryClient.list`.
+        List the tags of a repository, from the cache if possible.
 
         :param repository: full name of the repository
+        :raises RegistryError: a page could not be read; the error is cached too
         """
-        return await _once(self._listings, repository, lambda: self._client.list(repository))
+        return await _cached(self._listings, repository, lambda: self._client.list(repository))
 
     async def digest(self, repository: str, tag: str) -> str | None:
         """
-        See :meth:`RegistryClient.digest`.
+        Return the digest of a tag, from the cache if possible.
 
         :param repository: full name of the repository
         :param tag: the tag
+        :raises RegistryError: the digest could not be read; the error is cached too
         """
-        return await _once(self._digests, (repository, tag), lambda: self._client.digest(repository, tag))
+        return await _cached(self._digests, (repository, tag), lambda: self._client.digest(repository, tag))
 
 
-async def _once(
-    answers: dict[Question, Answer | RegistryError], question: Question, ask: Callable[[], Awaitable[Answer]]
+async def _cached(
+    cache: dict[Key, Answer | RegistryError], key: Key, request: Callable[[], Awaitable[Answer]]
 ) -> Answer:
-    """Ask, unless there is an answer; a fault is one too."""
-    if question not in answers:
+    if key not in cache:
         try:
-            answers[question] = await ask()
+            cache[key] = await request()
         except RegistryError as error:
-            answers[question] = error
-    answer = answers[question]
+            cache[key] = error
+    answer = cache[key]
     if isinstance(answer, RegistryError):
         raise answer
     return answer

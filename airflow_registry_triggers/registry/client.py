@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""Tags and digests of any registry that speaks the OCI distribution API."""
+"""Client of any registry that implements the OCI distribution API: tags and digests."""
 
 from __future__ import annotations
 
@@ -9,24 +9,32 @@ from typing import TYPE_CHECKING, Self
 
 from yarl import URL
 
-from airflow_registry_triggers.oci_names import checked_repository, checked_tag
+from airflow_registry_triggers.oci_names import checked_repository, checked_tag, is_docker_hub
 from airflow_registry_triggers.registry.errors import RegistryError
-from airflow_registry_triggers.registry.http.auth import Credentials
-from airflow_registry_triggers.registry.http.headers import next_link, parse_challenges
-from airflow_registry_triggers.registry.http.pagination import KnownDigest, Listing, ListingReader, next_page
+from airflow_registry_triggers.registry.http.credentials import Credentials, Login
+from airflow_registry_triggers.registry.http.headers import next_link
+from airflow_registry_triggers.registry.http.pagination import (
+    PAGE_SIZES,
+    KnownDigest,
+    Listing,
+    ListingReader,
+    next_page,
+)
+from airflow_registry_triggers.registry.http.proxies import parse_proxy
 from airflow_registry_triggers.registry.http.rate_limits import Limits
-from airflow_registry_triggers.registry.http.request import Answer, shown
+from airflow_registry_triggers.registry.http.request import Answer, display_url
 from airflow_registry_triggers.registry.http.responses import (
-    checked_digest,
+    digest_in_header,
     digest_of_manifest,
     error_of,
     is_registry,
-    no_registry,
+    not_a_registry,
 )
-from airflow_registry_triggers.registry.http.session import Transport
+from airflow_registry_triggers.registry.http.session import Options, Transport
 from airflow_registry_triggers.registry.names import base_of, registry_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 __all__ = ["ACCEPT", "KnownDigest", "Listing", "RegistryClient"]
@@ -39,26 +47,32 @@ ACCEPT = ", ".join(
         "application/vnd.docker.distribution.manifest.v2+json",
     )
 )
-"""Sent with each question for a digest, always the same: the digest depends on it."""
+"""Sent with every request for a digest, always the same: the digest depends on it."""
 
-_PAGE_SIZE = 1000  # Amazon refuses more, distribution 3 gives no more
+# Statuses of HEAD for which GET is not the truth: the login, the rate, the server's health.
+_NOT_ABOUT_HEAD = {401, 429}
+_NOT_ABOUT_PAGE_SIZE = {401, 403, 429}
 
 
 class RegistryClient:
     """
-    Reads one registry. Used as an async context manager.
+    Read one registry; used as an async context manager.
 
     Connections, requests in flight, pauses and tokens are shared by all clients of the event loop with the
-    same base URL and identity; the last one that is left closes the connections.
+    same base URL and login. The last client that exits closes the connections.
 
     :param base_url: such as ``https://registry.example.com`` or ``http://[::1]:5000/prefix``
-    :param username: login, None for nobody's
+    :param username: login, None for an anonymous client
     :param password: password or token; without a username it is sent to the registry as a bearer token
-    :param ca_file: certificates, in PEM form, that are trusted besides the system's
-    :param max_in_flight: requests that may be under way at once; default 10 where no address of the registry
-        is globally routable, else 2
-    :param limits: what is taken from the registry at most, and deadlines
-    :raises ValueError: the base URL or the limit cannot be meant
+    :param ca_file: certificates in PEM form that are trusted in addition to the system's
+    :param max_in_flight: requests in flight at once; default 10 if no address of the registry is public,
+        else 2
+    :param limits: limits of answers, and deadlines
+    :param proxy: URL of an HTTP proxy for all requests; default ``HTTPS_PROXY``, ``HTTP_PROXY`` and
+        ``NO_PROXY`` of the environment
+    :param login: source of credentials that expire, in place of ``username`` and ``password``
+    :param on_secret: called with each token and encoded login, so that the caller can mask it in logs
+    :raises ValueError: the base URL, the limit or the proxy is not valid
     """
 
     def __init__(
@@ -70,14 +84,23 @@ class RegistryClient:
         max_in_flight: int | None = None,
         *,
         limits: Limits | None = None,
+        proxy: str | None = None,
+        login: Login | None = None,
+        on_secret: Callable[[str], None] | None = None,
     ) -> None:
         if max_in_flight is not None and max_in_flight < 1:
             raise ValueError(f"max_in_flight={max_in_flight!r}: at least 1 request must be allowed")
         self._base = base_of(base_url)
         self._root = f"{str(self._base).rstrip('/')}/v2/"
         self._credentials = Credentials(username, password)
-        self._ca_file = ca_file
-        self._max_in_flight = max_in_flight
+        self._options = Options(
+            base=self._base,
+            login=login or self._credentials,
+            ca_file=ca_file,
+            max_in_flight=max_in_flight,
+            proxy=parse_proxy(proxy) if proxy else None,
+            on_secret=on_secret or _ignore,
+        )
         self._limits = limits or Limits()
         self._transport: Transport | None = None
 
@@ -86,18 +109,16 @@ class RegistryClient:
 
     @property
     def registry(self) -> str:
-        """Name of the registry as in ids and events: ``host[:port][/prefix]``."""
+        """Name of the registry in ids and events: ``host[:port][/prefix]``."""
         return registry_name(self._base)
 
     @property
     def in_flight(self) -> int:
-        """Requests that may be under way at once, for all clients that share the connections."""
+        """Requests in flight at once, for all clients that share the connections."""
         return self._opened.in_flight
 
     async def __aenter__(self) -> Self:
-        self._transport = await Transport.shared(
-            self._base, self._credentials, self._ca_file, self._max_in_flight
-        )
+        self._transport = await Transport.shared(self._options)
         return self
 
     async def __aexit__(
@@ -108,24 +129,21 @@ class RegistryClient:
 
     async def list_tags(self, repository: str) -> list[str]:
         """
-        List the tags of a repository, all of them or none.
+        List all tags of a repository.
 
         :param repository: full name of the repository
-        :raises RegistryError: a page could not be read
-        :raises ValueError: no repository can be called so
+        :raises RegistryError: a page could not be read; a partial listing is never returned
+        :raises ValueError: the name of the repository is not valid
         """
         return (await self.list(repository)).tags
 
     async def list(self, repository: str) -> Listing:
         """
-        List the tags of a repository, with the digests where the registry's listing has them.
-
-        A registry's bulk API that tells tags and digests at once (Docker Hub, Quay, Harbor) would be asked
-        here: what follows needs no more than a :class:`Listing`.
+        List all tags of a repository, with the digests that the listing contains.
 
         :param repository: full name of the repository
         :raises RegistryError: a page could not be read
-        :raises ValueError: no repository can be called so
+        :raises ValueError: the name of the repository is not valid
         """
         try:
             async with asyncio.timeout(self._limits.listing_seconds):
@@ -133,69 +151,73 @@ class RegistryClient:
         except TimeoutError:
             pass
         raise RegistryError(
-            f"{self._root}{repository}/tags/list: not all pages within {self._limits.listing_seconds:g} s",
+            f"{self._root}{repository}/tags/list: the listing took longer than "
+            f"{self._limits.listing_seconds:g} s.",
             kind="unavailable",
         )
 
-    async def digest(self, repository: str, tag: str) -> str | None:
+    async def digest(self, repository: str, tag: str, *, listed: bool = True) -> str | None:
         """
-        Tell what a tag points at.
+        Return the digest of a tag, None if the tag does not exist.
+
+        HEAD is an optimisation, GET is the truth. A HEAD that fails in a way that GET might not is followed
+        by a GET, except on Docker Hub, where GET counts as a pull.
 
         :param repository: full name of the repository
-        :param tag: the tag
-        :return: None where there is no such tag (404)
-        :raises RegistryError: it could not be found out
-        :raises ValueError: no repository or tag can be called so
+        :param listed: whether the tag is expected to exist, because a listing or a rule names it; if not, a
+            404 to HEAD is final
+        :raises RegistryError: the digest could not be read
+        :raises ValueError: the name of the repository or the tag is not valid
         """
         name = checked_repository(repository)
         url = URL(f"{self._root}{name}/manifests/{checked_tag(tag)}", encoded=True)
-        memory = self._opened.memory
-        if memory.head_tells is False:
-            return await self._digest_of_body(url, name)
-        answer = await self._ask("HEAD", url, name, ACCEPT, 0)
-        told = answer.headers.get("Docker-Content-Digest")
-        if answer.status == 200 and told is not None:
-            memory.head_tells = True
-            return checked_digest(told, url)
-        if answer.status == 404:
+        head = self._opened.memory.head
+        if head.uses_get and not self._is_docker_hub:
+            return await self._digest_by_get(url, name, tag)
+        answer = await self._send("HEAD", url, name, ACCEPT, 0)
+        digest = digest_in_header(answer) if answer.status == 200 else None
+        if digest is not None:
+            head.worked(name, tag)
+            return digest
+        if answer.status == 404 and (not listed or self._is_docker_hub or head.is_ghost(name, tag)):
             return None
-        if answer.status not in (200, 405, 501):
-            raise self._error(answer, url)
-        digest = await self._digest_of_body(url, name)
-        if digest and (memory.head_tells is None or answer.status != 200):
-            memory.head_tells = False
-        return digest
+        if not self._is_docker_hub and _is_about_head(answer.status):
+            return await self._digest_by_get(url, name, tag)
+        raise self._head_error(answer)
 
-    async def check(self) -> None:
+    async def check(self) -> str:
         """
-        Find out whether a registry answers and takes the login.
+        Check that a registry answers and accepts the login.
 
-        Without a login it is enough that the registry offers tokens: what nobody may read shows later.
-
-        :raises RegistryError: ``name``, ``tls``, ``credentials``, ``not_a_registry``, ``unavailable``
+        :return: a remark for the user, empty if there is none. Without a login, a registry that offers one is
+            accepted: its public repositories may be readable
+        :raises RegistryError: each kind but those of a repository
         """
         url = URL(self._root, encoded=True)
         try:
-            answer = await self._ask("GET", url, "", "application/json", self._limits.token_bytes)
+            answer = await self._send("GET", url, "", "application/json", self._limits.token_bytes)
         except RegistryError as error:
-            if error.kind == "credentials" and self._offers_tokens_to_nobody:
-                return
+            if error.kind == "credentials" and error.status is not None and self._is_anonymous_offer:
+                return "It offers a login. Without one, only public repositories can be read."
             if error.kind != "refused_answer":
                 raise
             problem = RegistryError(str(error), kind="not_a_registry")
         else:
             if answer.status == 200 and (is_registry(answer) or not answer.body.strip()):
-                return
+                return ""
             if answer.status == 403 or answer.status >= 500 or answer.status == 429:
-                raise self._error(answer, url)
-            problem = no_registry(url, f"answered {answer.status}")
+                raise self._error(answer)
+            problem = not_a_registry(answer, f"answered {answer.status}")
         raise problem
 
     @property
-    def _offers_tokens_to_nobody(self) -> bool:
-        challenge = self._opened.memory.sign_in.challenge
-        nobody = not self._credentials.username and not self._credentials.password
-        return nobody and challenge is not None and challenge.scheme == "bearer"
+    def _is_anonymous_offer(self) -> bool:
+        anonymous = self._options.login is self._credentials and self._credentials.is_anonymous
+        return anonymous and self._opened.memory.sign_in.challenge is not None
+
+    @property
+    def _is_docker_hub(self) -> bool:
+        return is_docker_hub(self._base.host or "")
 
     @property
     def _opened(self) -> Transport:
@@ -205,68 +227,94 @@ class RegistryClient:
             )
         return self._transport
 
-    async def _ask(self, method: str, url: URL, repository: str, accept: str, max_bytes: int) -> Answer:
-        transport = self._opened
-        for last in (False, True):
-            headers = {"Accept": accept}
-            used = await transport.auth.header(repository)
-            if used is not None:
-                headers["Authorization"] = used
-            answer = await transport.ask(method, url, headers, max_bytes, self._limits)
-            if answer.status != 401:
-                return answer
-            challenges = parse_challenges(answer.values("WWW-Authenticate"))
-            # What another origin asks for is not the registry's challenge: no login goes there.
-            if last or answer.elsewhere or not transport.auth.learn(challenges, repository, used):
-                break
-        raise RegistryError(
-            f"{shown(url)}: answered 401; check username and password, and whether they may read this",
-            kind="credentials",
-            status=401,
-            everywhere=True,
-        )
+    async def _send(
+        self, method: str, url: URL, repository: str, accept: str, max_bytes: int, shown: str = ""
+    ) -> Answer:
+        return await self._opened.send(method, url, repository, accept, max_bytes, self._limits, shown)
 
     async def _listed(self, repository: str) -> Listing:
-        reader = ListingReader(self._limits)
-        page: URL | None = URL(f"{self._root}{repository}/tags/list?n={_PAGE_SIZE}", encoded=True)
-        while page is not None:
-            reader.begin(page)
-            answer = await self._ask("GET", page, repository, "application/json", self._limits.page_bytes)
+        first = URL(f"{self._root}{repository}/tags/list", encoded=True)
+        reader = ListingReader(self._limits, display_url(first))
+        answer = await self._first_page(first, repository, reader)
+        while True:
             if answer.status != 200:
-                raise await self._listing_error(answer, page)
-            if not reader.take(answer.body):
-                raise await self._unreadable(page)
+                raise await self._listing_error(answer)
+            if not await reader.read(answer.body):
+                raise await self._unreadable(answer)
             link = next_link(answer.values("Link"))
-            page = next_page(page, link) if link is not None else None
-        return reader.listing
+            if link is None:
+                break
+            page = next_page(answer.url, link, reader.where, self._base.raw_host)
+            reader.begin(page)
+            answer = await self._page(page, repository, reader)
+        self._opened.memory.proves_page_size = True
+        return await reader.listing()
 
-    async def _digest_of_body(self, url: URL, repository: str) -> str | None:
-        answer = await self._ask("GET", url, repository, ACCEPT, self._limits.manifest_bytes)
+    async def _first_page(self, url: URL, repository: str, reader: ListingReader) -> Answer:
+        """Request the first page with the largest ``n`` that the registry accepts."""
+        memory = self._opened.memory
+        for position in range(memory.page_size, len(PAGE_SIZES)):
+            size = PAGE_SIZES[position]
+            page = url if size is None else url.with_query(n=size)
+            reader.begin(page)
+            answer = await self._page(page, repository, reader)
+            if not 400 <= answer.status < 500 or answer.status in _NOT_ABOUT_PAGE_SIZE:
+                break
+            if answer.status == 404 and memory.proves_page_size:
+                break  # other listings succeeded with this n, so the repository is missing
+        if answer.status == 200:
+            memory.page_size = position
+        return answer
+
+    async def _page(self, page: URL, repository: str, reader: ListingReader) -> Answer:
+        # Pages are shown by the first URL: the path of a link comes from the registry.
+        return await self._send(
+            "GET", page, repository, "application/json", self._limits.page_bytes, reader.where
+        )
+
+    async def _digest_by_get(self, url: URL, repository: str, tag: str) -> str | None:
+        head = self._opened.memory.head
+        answer = await self._send("GET", url, repository, ACCEPT, self._limits.manifest_bytes)
+        if answer.status == 200:
+            digest = digest_of_manifest(answer)
+            head.only_get_worked(repository, tag)
+            return digest
+        head.get_failed()
         if answer.status == 404:
+            head.add_ghost(repository, tag)
             return None
+        raise self._error(answer)
+
+    def _head_error(self, answer: Answer) -> RegistryError:
         if answer.status != 200:
-            raise self._error(answer, url)
-        return digest_of_manifest(answer, url)
-
-    def _error(self, answer: Answer, url: URL) -> RegistryError:
-        return error_of(answer, url, self._opened.memory.pause)
-
-    async def _listing_error(self, answer: Answer, url: URL) -> RegistryError:
-        if answer.status != 404:
-            return self._error(answer, url)
-        if not is_registry(answer) and not await self._looks_like_registry():
-            return no_registry(url, "answered 404")
+            return self._error(answer)
         return RegistryError(
-            f"{shown(url)}: no such repository (404); check its name, and whether the login may see it",
+            f"{answer.where}: HEAD returned no valid digest, and Docker Hub counts GET as a pull. The stored "
+            "digest of the tag does not change.",
+            kind="refused_answer",
+            status=200,
+        )
+
+    def _error(self, answer: Answer) -> RegistryError:
+        return error_of(answer, self._opened.memory.pause)
+
+    async def _listing_error(self, answer: Answer) -> RegistryError:
+        if answer.status != 404:
+            return self._error(answer)
+        if not is_registry(answer) and not await self._looks_like_registry():
+            return not_a_registry(answer, "answered 404")
+        return RegistryError(
+            f"{answer.where}: the repository does not exist (404). Check its name, and whether the login is "
+            "allowed to see it.",
             kind="no_such_repository",
             status=404,
         )
 
-    async def _unreadable(self, url: URL) -> RegistryError:
-        if not await self._looks_like_registry():
-            return no_registry(url, "no list of tags")
+    async def _unreadable(self, answer: Answer) -> RegistryError:
+        if answer.through_proxy or not await self._looks_like_registry():
+            return not_a_registry(answer, "the answer is not a list of tags")
         return RegistryError(
-            f"{shown(url)}: the answer is no list of tags; nothing that is remembered changes",
+            f"{answer.where}: the answer is not a list of tags. The stored state does not change.",
             kind="refused_answer",
             status=200,
         )
@@ -277,3 +325,12 @@ class RegistryClient:
         except RegistryError as error:
             return error.kind != "not_a_registry"
         return True
+
+
+def _ignore(value: str) -> None:
+    """Accept a secret of a client whose caller does not mask logs."""
+
+
+def _is_about_head(status: int) -> bool:
+    """Return True if GET might work although HEAD failed."""
+    return status in (200, 501) or (400 <= status < 500 and status not in _NOT_ABOUT_HEAD)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""What can go wrong while a registry is read, told apart by what helps."""
+"""Errors of reading a registry, classified by the action that fixes them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ __all__ = ["KINDS", "RegistryError", "StormHeld"]
 KINDS = {
     "name": True,
     "tls": False,
+    "proxy": True,
     "credentials": False,
     "not_a_registry": False,
     "no_such_repository": False,
@@ -17,31 +18,33 @@ KINDS = {
     "refused_answer": True,
     "storm": False,
 }
-"""Each kind, and whether another poll may go well with nobody doing anything."""
+"""Each kind, and whether a later poll can succeed without a change to the configuration."""
 
 
 class RegistryError(Exception):
     """
-    A registry could not be read. Nothing that is remembered changes because of it.
+    The registry could not be read. The stored state does not change.
 
     ::
 
         RegistryError
-        ├── kind "name"                 the host's name does not resolve          transient
-        ├── kind "tls"                  no TLS, or a certificate that is refused
-        ├── kind "credentials"          401 or 403, or no token to be had
-        ├── kind "not_a_registry"       something else answers there
-        ├── kind "no_such_repository"   the registry does not know it
-        ├── kind "unavailable"          no connection, a time-out, a 5xx          transient
-        ├── kind "rate_limited"         429, 503, or paused because of one        transient
-        ├── kind "refused_answer"       over a limit, a bad link, a loop          transient
-        └── StormHeld (kind "storm")    more pushes at once than may be announced
+        ├── kind "name"                 the host's name does not resolve              transient
+        ├── kind "tls"                  no TLS on the port, or an untrusted certificate
+        ├── kind "proxy"                the proxy is down or answers itself           transient
+        ├── kind "credentials"          401 or 403, no token, or an invalid login
+        ├── kind "not_a_registry"       another kind of server answers
+        ├── kind "no_such_repository"   the registry answers 404 to the listing
+        ├── kind "unavailable"          no connection, a timeout, a 5xx               transient
+        ├── kind "rate_limited"         429, 503, or a pause because of one           transient
+        ├── kind "refused_answer"       over a limit, a forbidden link, a loop        transient
+        └── StormHeld (kind "storm")    more pushes in one poll than storm_limit
 
-    :param text: one sentence: the URL without secrets, what was wrong, what to do
-    :param kind: one of :data:`KINDS`
-    :param retry_after: seconds after which another request is welcome, where the registry told
-    :param status: HTTP status of the answer, None where there was none
-    :param everywhere: whether each other request would meet the same at this moment
+    :param text: the URL without secrets, the problem, and the action that fixes it
+    :param kind: a key of :data:`KINDS`
+    :param retry_after: seconds until the registry accepts requests again, if it sent them
+    :param status: HTTP status of the answer, None if there was no answer
+    :param everywhere: whether every other request to the registry would fail in the same way now
+    :param transient: overrides the value of :data:`KINDS`
     """
 
     def __init__(
@@ -52,32 +55,34 @@ class RegistryError(Exception):
         retry_after: float | None = None,
         status: int | None = None,
         everywhere: bool = False,
+        transient: bool | None = None,
     ) -> None:
         super().__init__(text)
         self.kind = kind
         self.retry_after = retry_after
         self.status = status
         self.everywhere = everywhere
+        self._transient = KINDS[kind] if transient is None else transient
 
     @property
     def transient(self) -> bool:
-        """Whether another poll may go well with nobody doing anything."""
-        return KINDS[self.kind]
+        """Whether a later poll can succeed without a change to the configuration."""
+        return self._transient
 
 
 class StormHeld(RegistryError):
     """
-    One poll found more pushes than may be announced at once; none is, and none is forgotten.
+    One poll found more pushes than ``storm_limit``. All are held; none is lost.
 
-    :param count: how many there are
-    :param limit: how many there may be
+    :param count: number of pushes found
+    :param limit: the configured ``storm_limit``
     :param repository: full name of the repository
     """
 
     def __init__(self, count: int, limit: int, repository: str) -> None:
         super().__init__(
-            f"{repository}: {count} pushes at once, more than storm_limit={limit}: all are held, none is "
-            f"lost. To let them through, set storm_limit to {count} or more in the extra of the registry's "
+            f"{repository}: one poll found {count} pushes, more than storm_limit={limit}. All are held, none "
+            f"is lost. To send them, set storm_limit to {count} or more in the extra of the registry's "
             "Connection",
             kind="storm",
         )

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""Names of repositories and registries: the repository of a Dag author, the base URL of a registry."""
+"""Names of repositories and registries: the reference in a Dag, and the base URL of a registry."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from airflow_registry_triggers.oci_names import (
     is_repository,
 )
 
-__all__ = ["RepositoryReference", "base_of", "registry_name"]
+__all__ = ["RepositoryReference", "base_of", "normalized_host", "registry_name"]
 
-_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::[0-9]{1,5})?")
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?)")
+_MAX_HOST = 253
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
 class RepositoryReference:
     """
-    A repository, and the registry's host where the reference names one.
+    A repository, and the host of its registry if the reference names one.
 
-    :param host: ``host[:port]``, None where the Connection tells it
+    :param host: ``host[:port]``, None if the Connection names the host
     :param name: full name of the repository, ``namespace/name``
     """
 
@@ -39,28 +41,50 @@ class RepositoryReference:
         """
         Read ``team/app``, ``ghcr.io/team/app`` or ``oci://ghcr.io/team/app``.
 
-        As in an image reference, the first part is a host when it has a dot or a colon or is
+        As in an image reference, the first part is a host if it contains a dot or a colon or is
         ``localhost``.
 
-        :param text: what the Dag author wrote
-        :raises ValueError: it is no repository; the text says which rule
+        :param text: the repository as written in a Dag
+        :raises ValueError: the text is not a repository
         """
         if not isinstance(text, str) or not text:
-            raise ValueError(f"repository={text!r}: expected text such as 'team/app' or 'ghcr.io/team/app'")
+            raise ValueError(f"repository={text!r} is not valid. Use 'team/app' or 'ghcr.io/team/app'")
+        if "@" in text:
+            raise ValueError(
+                f"repository={_redacted(text)} contains a digest or a login. Remove the digest; set a login "
+                "on the Connection"
+            )
         scheme, separator, rest = text.rpartition("://")
         if separator and scheme.lower() != "oci":
             raise ValueError(
-                f"repository={_shown(text)}: only oci:// may stand before it; "
-                "the scheme of the registry belongs in the Connection"
+                f"repository={text!r}: only oci:// can precede it. Set the scheme on the Connection"
             )
         host, name = _split_host(rest)
-        _check(text, host, name)
+        host = _checked_host(text, host)
+        _check_name(text, name)
         if host and is_docker_hub(host):
             host, name = DOCKER_HUB_HOST, docker_hub_repository(name)
-        return cls(host.lower() if host else None, name)
+        return cls(host, name)
 
     def __str__(self) -> str:
         return f"{self.host}/{self.name}" if self.host else self.name
+
+
+def normalized_host(host: str) -> str | None:
+    """
+    Return a host in lower case, in IDNA form and without a trailing dot; an IPv6 address in its brackets.
+
+    :param host: a host name or an IP address, without a port
+    :return: None if the host is not valid
+    """
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host.removesuffix(".")
+    try:
+        encoded = URL.build(scheme="http", host=bare).host_subcomponent if bare else None
+    except ValueError:
+        return None
+    if encoded is None or len(encoded) > _MAX_HOST or ".." in encoded or not _HOST.fullmatch(encoded):
+        return None
+    return encoded.lower()
 
 
 def _split_host(text: str) -> tuple[str | None, str]:
@@ -70,26 +94,38 @@ def _split_host(text: str) -> tuple[str | None, str]:
     return None, text
 
 
-def _check(text: str, host: str | None, name: str) -> None:
-    if "@" in text:
-        raise ValueError(
-            f"repository={_shown(text)}: leave out digests and credentials; "
-            "a login belongs in the Connection, a digest is what is being watched for"
-        )
-    if host and not _HOST.fullmatch(host):
-        raise ValueError(f"repository={text!r}: {host!r} is no host or host:port")
+def _checked_host(text: str, authority: str | None) -> str | None:
+    if authority is None:
+        return None
+    host, port = _split_port(authority)
+    normalized = normalized_host(host)
+    if normalized is None or (port is not None and not _PORT.fullmatch(port)):
+        raise ValueError(f"repository={text!r}: {authority!r} is not a host or host:port")
+    # Registries use https unless the Connection says otherwise, and 443 is its default port.
+    return normalized if port in (None, "443") else f"{normalized}:{port}"
+
+
+def _split_port(authority: str) -> tuple[str, str | None]:
+    if authority.endswith("]"):
+        return authority, None
+    host, colon, port = authority.rpartition(":")
+    return (host, port) if colon else (authority, None)
+
+
+def _check_name(text: str, name: str) -> None:
     if ":" in name:
-        raise ValueError(f"repository={text!r}: leave the tag out; use tags=[...] or tag_regex=...")
+        raise ValueError(f"repository={text!r} contains a tag. Use tags=[...] or tag_regex=... instead")
     if not is_repository(name):
         raise ValueError(
-            f"repository={text!r}: {name!r} is no repository name; parts of a-z 0-9 with single . _ or - "
-            f"inside, separated by /, at most {MAX_REPOSITORY_LENGTH} characters, lower case"
+            f"repository={text!r}: {name!r} is not a valid name of a repository. Use lower-case letters and "
+            "digits, with '.', '_' or '-' between them, in parts separated by '/', at most "
+            f"{MAX_REPOSITORY_LENGTH} characters, for example 'team/app'"
         )
 
 
-def _shown(text: str) -> str:
-    # What stands before an @ may be a password.
-    return repr(text if "@" not in text else "…@" + text.rpartition("@")[2])
+def _redacted(text: str) -> str:
+    # The text before an @ may be a password.
+    return repr("…@" + text.rpartition("@")[2])
 
 
 def base_of(text: str) -> URL:
@@ -97,27 +133,28 @@ def base_of(text: str) -> URL:
     Read the base URL of a registry.
 
     :param text: such as ``https://registry.example.com`` or ``http://[::1]:5000/prefix``
-    :raises ValueError: it is no such URL; the text leaves out what may be a password
+    :raises ValueError: the text is not such a URL; the error does not quote a password
     """
     url = _parsed(text)
     if url is None or url.scheme not in ("http", "https") or not url.host:
         raise ValueError(
-            f"base URL {_without_login(text)!a}: expected http:// or https://, a host, and a port if needed"
+            f"base URL {_without_login(text)!a} is not valid. Use http:// or https:// with a host, "
+            "and a port if needed"
         )
     if url.user is not None or url.password is not None:
         raise ValueError(
-            f"base URL {_without_login(text)!a}: leave the login out of it; give username and password"
+            f"base URL {_without_login(text)!a} contains a login. Use the arguments username and password"
         )
     if url.query_string or url.fragment:
-        raise ValueError(f"base URL {_without_login(text)!a}: a query or fragment has no meaning here")
+        raise ValueError(f"base URL {_without_login(text)!a} contains a query or a fragment. Remove it")
     return url.with_path(url.raw_path.rstrip("/") or "/", encoded=True)
 
 
 def registry_name(base: URL) -> str:
     """
-    Name a registry as in ids and events: ``host[:port][/prefix]``.
+    Return the name of a registry as in ids and events: ``host[:port][/prefix]``.
 
-    :param base: what :func:`base_of` gave
+    :param base: the result of :func:`base_of`
     """
     return f"{base.host_port_subcomponent}{base.raw_path.rstrip('/')}"
 
@@ -134,7 +171,7 @@ def _parsed(text: object) -> URL | None:
 
 
 def _without_login(text: object) -> str:
-    """Leave out of a URL what may be a secret: a login, a query, a fragment."""
+    """Return a URL without the parts that may be secret: login, query and fragment."""
     before, at, after = str(text).partition("?")[0].partition("#")[0].rpartition("@")
     scheme = before.partition("://")[0]
     return f"{scheme}://...@{after}" if at else after

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""From a push that was found to the notification that says so."""
+"""The notification of a push."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ DEFAULT_FACTS = {
     "repo_origin_type": "NO_CERTIFIED",
     "repo_type": "PRIVATE",
 }
-"""What the OCI distribution API cannot tell of a repository, and what stands there where nobody does."""
+"""Facts about a repository that the OCI distribution API does not return, with their defaults."""
 
 
 class Push(NamedTuple):
     """
-    A tag that has come to point at another digest.
+    A tag that points to a new digest.
 
-    :param mark: the tag as it is now
-    :param previous: what it pointed at before; None for a new tag
-    :param pushed_at: the registry's time, seconds since 1970; None where it does not tell
+    :param state: the tag after the push
+    :param previous: its digest before the push; None for a new tag
+    :param pushed_at: the registry's time, in seconds since the epoch; None if it is not known
     """
 
-    mark: TagState
+    state: TagState
     previous: str | None
     pushed_at: float | None
 
 
 class NotificationBuilder:
     """
-    Writes the notifications of one poll.
+    Build the notifications of one poll.
 
-    :param registry: its name, ``host[:port][/prefix]``
+    :param registry: name of the registry, ``host[:port][/prefix]``
     :param repository: full name of the repository
     :param timezone: time zone of ``pushed_at``
     :param facts: values for the keys of :data:`DEFAULT_FACTS`
     :param now: time of detection, with its time zone
-    :raises ValueError: an unknown time zone, fact or kind of time
+    :raises ValueError: the time zone or a fact is not known, or the time lacks a time zone
     """
 
     def __init__(
@@ -60,10 +60,11 @@ class NotificationBuilder:
         unknown = sorted(set(facts) - set(DEFAULT_FACTS))
         if unknown:
             raise ValueError(
-                f"repository_facts: {', '.join(map(repr, unknown))} is none of {', '.join(DEFAULT_FACTS)}"
+                f"repository_facts: {', '.join(map(repr, unknown))} is not known. Use "
+                f"{', '.join(DEFAULT_FACTS)}"
             )
         if now.tzinfo is None:
-            raise ValueError(f"now={now!r}: a time zone is needed, such as datetime.now(timezone.utc)")
+            raise ValueError(f"now={now!r} lacks a time zone. Use datetime.now(timezone.utc)")
         self._registry = registry
         self._repository = repository
         self._zone = _zone(timezone)
@@ -71,17 +72,17 @@ class NotificationBuilder:
         self._now = now
 
     def in_order(self, pushes: Iterable[Push]) -> list[Push]:
-        """Put pushes into the order of their times; of one time, that of their tags."""
-        return sorted(pushes, key=lambda push: (self._time(push), push.mark.tag))
+        """Return the pushes ordered by time, then by tag."""
+        return sorted(pushes, key=lambda push: (self._time(push), push.state.tag))
 
     def notification(self, push: Push, epoch: str) -> Notification:
         """
-        Write one.
+        Build the notification of one push.
 
-        :param push: what was found
-        :param epoch: the watermark's
+        :param push: the push
+        :param epoch: epoch of the watermark
         """
-        tag, generation, digest = push.mark
+        tag, generation, digest = push.state
         registry, repository = self._registry, self._repository
         return Notification(
             {
@@ -95,6 +96,7 @@ class NotificationBuilder:
                     "detected_at": self._now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                     "epoch": epoch,
                     "generation": generation,
+                    "image": f"{registry}/{repository}@{digest}",
                 },
             }
         )
@@ -125,4 +127,4 @@ def _zone(name: str) -> Any:
         return pendulum.timezone(name)
     except (ValueError, TypeError, OSError):
         pass
-    raise ValueError(f"timezone={name!r}: unknown; give a name such as 'UTC' or 'Europe/Berlin'")
+    raise ValueError(f"timezone={name!r} is not known. Use a name such as 'UTC' or 'Europe/Berlin'")

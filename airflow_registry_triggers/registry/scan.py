@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""The requests of one poll: no more than pages of the list and one for each watched tag."""
+"""The requests of one poll: the pages of the listing, and one request for each watched tag."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.http.pagination import KnownDigest, Listing
@@ -16,23 +16,28 @@ from airflow_registry_triggers.registry.http.rate_limits import MAX_WAIT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airflow_registry_triggers.registry.client import RegistryClient
-    from airflow_registry_triggers.registry.watermark import WatchScope
+    from airflow_registry_triggers.registry.scope import WatchScope
+    from airflow_registry_triggers.registry.tag_source import TagSource
 
-__all__ = ["ScanResult", "scan"]
+__all__ = ["ScanResult", "compute", "scan"]
 
 _MAX_IN_A_ROW = 10
-"""Failures in a row that would befall each other request too, after which a poll asks no more."""
+"""Consecutive failures that every other request would share; after these a poll sends no more requests."""
+
+_INLINE = 5_000
+"""Tags that are processed on the event loop; with more of them the work moves to a thread."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
 class ScanResult:
     """
-    What the registry told of the tags that are watched; those that are absent are nowhere in it.
+    The registry's answers about the watched tags. An absent tag is in none of the collections.
 
-    :param digests: what is known
-    :param unknown: what could not be found out, with the reason
-    :param not_asked: tags that are there and whose digest is not wanted
+    :param digests: the digests that are known
+    :param unknown: tags whose digest could not be read, with the reason
+    :param not_asked: existing tags whose digest is not needed
     """
 
     digests: dict[str, KnownDigest] = field(default_factory=dict)
@@ -40,99 +45,117 @@ class ScanResult:
     not_asked: list[str] = field(default_factory=list)
 
 
+async def compute(count: int, function: Callable[[], Result]) -> Result:
+    """
+    Return the function's result. For many tags it runs in a thread, so that the event loop stays responsive.
+
+    :param count: number of tags that the function processes
+    :param function: uses the processor only
+    """
+    return function() if count <= _INLINE else await asyncio.to_thread(function)
+
+
 async def scan(
-    client: RegistryClient,
+    client: TagSource,
     repository: str,
-    coverage: WatchScope,
-    wants_digest: Callable[[str], bool],
+    scope: WatchScope,
+    needs_digest: Callable[[str], bool],
     is_first: bool,
 ) -> ScanResult:
     """
-    Ask what there is to ask.
+    Request the tags and the digests that are needed.
 
-    A rule that lists its tags costs no listing: they are asked about directly. Only a first poll that finds
-    none of them lists, to tell tags that do not exist yet from a repository that does not.
+    A rule that names its tags needs no listing. Only a first poll that finds none of these tags lists the
+    repository, to tell missing tags from a missing repository.
 
     :param client: the registry
     :param repository: full name of the repository
-    :param coverage: which tags
-    :param wants_digest: tells of a covered tag whether its digest is wanted
-    :param is_first: whether nothing has been remembered yet
-    :raises RegistryError: the listing failed, or nothing at all could be found out
+    :param scope: the watched tags
+    :param needs_digest: returns True for a watched tag whose digest is needed
+    :param is_first: whether this is the first poll, without a stored watermark
+    :raises RegistryError: the listing failed, or no digest could be read
     """
-    listed = coverage.rule.tags
-    listing = await client.list(repository) if listed is None else Listing(list(listed))
-    covered = [tag for tag in listing.tags if coverage.covers(tag)]
-    seen = ScanResult({tag: listing.known[tag] for tag in covered if tag in listing.known})
-    wanted: list[str] = []
-    for tag in covered:
-        if tag not in seen.digests:
-            (wanted if wants_digest(tag) else seen.not_asked).append(tag)
-    asked = _Asked(client, repository)
-    await asked.ask(wanted)
-    asked.raise_if_in_vain(listed is not None)
-    if listed is not None and is_first and not any(asked.found.values()):
+    named = scope.rule.tags
+    listing = await client.list(repository) if named is None else Listing(list(named))
+    result, needed = await compute(len(listing.tags), lambda: _sorted_out(listing, scope, needs_digest))
+    reader = _DigestReader(client, repository)
+    await reader.read(needed)
+    reader.raise_if_all_failed(named is not None)
+    if named is not None and is_first and not any(reader.found.values()):
         await client.list(repository)
-    seen.digests |= {tag: KnownDigest(digest) for tag, digest in asked.found.items() if digest is not None}
-    seen.unknown = {tag: str(error) for tag, error in asked.failed.items()}
-    return seen
+    result.digests |= {tag: (digest, None) for tag, digest in reader.found.items() if digest is not None}
+    result.unknown = {tag: str(error) for tag, error in reader.failed.items()}
+    return result
 
 
-class _Asked:
+def _sorted_out(
+    listing: Listing, scope: WatchScope, needs_digest: Callable[[str], bool]
+) -> tuple[ScanResult, list[str]]:
+    """Return the digests that the listing contains, and the tags whose digest must be requested."""
+    result = ScanResult()
+    needed: list[str] = []
+    for tag in listing.tags:
+        if not scope.covers(tag):
+            continue
+        known = listing.known.get(tag)
+        if known is not None:
+            result.digests[tag] = known
+        else:
+            (needed if needs_digest(tag) else result.not_asked).append(tag)
+    return result, needed
+
+
+class _DigestReader:
     """
-    Asks for digests, as many at once as the registry may be asked.
+    Requests digests, at most ``in_flight`` of them at the same time.
 
     :param client: the registry
     :param repository: full name of the repository
     """
 
-    def __init__(self, client: RegistryClient, repository: str) -> None:
+    def __init__(self, client: TagSource, repository: str) -> None:
         self.found: dict[str, str | None] = {}
         self.failed: dict[str, RegistryError] = {}
         self._client = client
         self._repository = repository
-        self._stop: RegistryError | None = None
+        self._stopped_by: RegistryError | None = None
         self._in_a_row = 0
 
-    async def ask(self, tags: list[str]) -> None:
-        """
-        Ask for the digest of each tag.
-
-        :param tags: in any order
-        """
-        # Where a quota ends a poll early, each poll gets to other tags.
-        random.shuffle(tags)
+    async def read(self, tags: list[str]) -> None:
+        """Request the digest of each tag, in random order."""
+        # If a quota ends each poll early, each poll reaches other tags.
+        await compute(len(tags), lambda: random.shuffle(tags))
         queue = iter(tags)
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(self._client.in_flight, len(tags))):
                 workers.create_task(self._work(queue))
-        if self._stop is not None:
-            self.failed.update(dict.fromkeys(queue, self._stop))
+        if self._stopped_by is not None:
+            self.failed.update(dict.fromkeys(queue, self._stopped_by))
 
-    def raise_if_in_vain(self, unproven: bool) -> None:
+    def raise_if_all_failed(self, is_unproven: bool) -> None:
         """
-        Raise when no tag could be asked about, for a reason that waiting alone may not mend.
+        Raise the error if no digest could be read and the next poll would probably fail in the same way.
 
-        :param unproven: whether nothing else has shown that the registry answers
+        :param is_unproven: whether no other answer has shown that the registry works
         """
         if self.found or not self.failed:
             return
-        error = self._stop or next(iter(self.failed.values()))
-        if unproven or not error.transient or error.kind == "rate_limited":
+        error = self._stopped_by or next(iter(self.failed.values()))
+        if is_unproven or not error.transient or error.kind == "rate_limited":
             raise error
 
     async def _work(self, queue: Iterator[str]) -> None:
-        # Several workers pull from one queue: ten thousand tags need no ten thousand tasks.
-        while self._stop is None and (tag := next(queue, None)) is not None:
+        # Several workers share one queue: ten thousand tags do not need ten thousand tasks.
+        while self._stopped_by is None and (tag := next(queue, None)) is not None:
             try:
                 self.found[tag] = await self._client.digest(self._repository, tag)
                 self._in_a_row = 0
             except RegistryError as error:
-                self._note(tag, error)
+                self._record_failure(tag, error)
 
-    def _note(self, tag: str, error: RegistryError) -> None:
+    def _record_failure(self, tag: str, error: RegistryError) -> None:
         self.failed[tag] = error
         self._in_a_row = self._in_a_row + 1 if error.everywhere else 0
-        too_long = error.kind == "rate_limited" and (error.retry_after or 0) > MAX_WAIT
-        if too_long or error.kind == "tls" or self._in_a_row >= _MAX_IN_A_ROW:
-            self._stop = error
+        is_long_pause = error.kind == "rate_limited" and (error.retry_after or 0) > MAX_WAIT
+        if is_long_pause or error.kind == "tls" or self._in_a_row >= _MAX_IN_A_ROW:
+            self._stopped_by = error

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""Which tags of a repository are watched, and for what."""
+"""Settings that decide which tags of a repository are watched."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_registry_triggers.oci_names import is_referrer
 from airflow_registry_triggers.tag_rule import TagRule
@@ -13,19 +13,36 @@ from airflow_registry_triggers.tag_rule import TagRule
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["WatchScope"]
+__all__ = ["FIRST_RUNS", "FirstRun", "WatchScope", "checked_first_run"]
+
+FirstRun = Literal["baseline", "notify"]
+"""Mode of the first poll: record the current tags, or send a notification for each of them."""
+
+FIRST_RUNS: tuple[FirstRun, ...] = get_args(FirstRun)
+
+
+def checked_first_run(value: object) -> FirstRun:
+    """
+    Return the mode of the first poll unchanged.
+
+    :raises ValueError: the value is not one of :data:`FIRST_RUNS`
+    """
+    for known in FIRST_RUNS:
+        if value == known:
+            return known
+    raise ValueError(f"first_run={value!r} is not valid. Use {' or '.join(map(repr, FIRST_RUNS))}")
 
 
 @dataclass(frozen=True, slots=True)
 class WatchScope:
     """
-    What was watched when a watermark was stored; what was not, is a baseline when it is watched later.
+    The scope of a poll. The watermark stores it; tags outside the stored scope get a baseline later.
 
-    :param rule: which tags
-    :param updates: whether a known tag that moves counts
-    :param referrers: whether tags of signatures and the like count
-    :param accept: mark of the Accept header, as digests depend on it
-    :param registry: name of the registry that was asked; empty where that was not stored
+    :param rule: the rule on tags
+    :param updates: whether a known tag with another digest is a push
+    :param referrers: whether tags of signatures, attestations and bills of materials are watched
+    :param accept: hash of the Accept header, because digests depend on that header
+    :param registry: name of the registry; empty if it was not stored
     """
 
     rule: TagRule
@@ -34,22 +51,18 @@ class WatchScope:
     accept: str
     registry: str = ""
 
-    def is_of_another_registry(self, other: WatchScope) -> bool:
-        """
-        Tell whether two registries were asked: what one has tells nothing of pushes to the other.
-
-        :param other: what is compared
-        """
+    def is_other_registry(self, other: WatchScope) -> bool:
+        """Return True if the scopes name two registries, whose digests cannot be compared."""
         return bool(self.registry and other.registry) and self.registry != other.registry
 
     def covers(self, tag: str) -> bool:
-        """Tell whether a tag is watched; one that the rule names is, referrer or not."""
+        """Return True if the tag is watched. A referrer that the rule lists by name is watched too."""
         if not self.referrers and self.rule.tags is None and is_referrer(tag):
             return False
         return self.rule.covers(tag)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the JSON form."""
+        """Return the JSON form."""
         rule = {"tags": list(self.rule.tags)} if self.rule.tags else {"tag_regex": self.rule.tag_regex}
         return {
             "rule": rule,
@@ -64,8 +77,8 @@ class WatchScope:
         """
         Read the JSON form.
 
-        :param data: what :meth:`to_dict` gave
-        :raises ValueError: the rule is one that cannot work (any more)
+        :param data: the result of :meth:`to_dict`
+        :raises ValueError: the rule is not valid (any more)
         """
         rule = TagRule(**data["rule"])
         updates, referrers = data["updates"] is True, data["referrers"] is True

@@ -1,34 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""A sensor that waits for an image to be pushed."""
+"""A sensor that waits for pushes to a repository."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
-from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
-
-from airflow_registry_triggers.common.metrics import SENSOR, count_detected
-from airflow_registry_triggers.common.state_store import (
-    STATE_ASSET,
-    SharedStateMixin,
-    WatermarkStore,
-    load_chunked,
-    save_chunked,
-    state_prefix,
+from airflow.sdk.configuration import conf
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
 )
+
+from airflow_registry_triggers.common.mapping import check_mappable, is_mapped
+from airflow_registry_triggers.common.metrics import SENSOR, count_detected
+from airflow_registry_triggers.common.state_store import SharedStateMixin, state_prefix
 from airflow_registry_triggers.common.templating import is_literal
 from airflow_registry_triggers.exceptions import InvalidArgument, RegistryFault
-from airflow_registry_triggers.hooks.registry import FIRST_RUNS, RegistryHook, RegistryTarget
+from airflow_registry_triggers.hooks.registry import RegistryHook, RegistryTarget
 from airflow_registry_triggers.matching.inputs import notifications_of_conf
+from airflow_registry_triggers.registry.confirmation import Confirmations
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.names import RepositoryReference
-from airflow_registry_triggers.registry.watermark import TagState
+from airflow_registry_triggers.registry.scope import FirstRun, checked_first_run
+from airflow_registry_triggers.sensors.sensor_state import SensorState
 from airflow_registry_triggers.tag_rule import TagRule
 
 if TYPE_CHECKING:
@@ -37,34 +40,35 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_registry_triggers.registry.poll import Poll
+    from airflow_registry_triggers.registry.poll_memory import PollMemory
+    from airflow_registry_triggers.registry.watermark import Watermark
 
 __all__ = ["RegistryPushSensor"]
-
-HANDED_ON = "handed_on"
 
 
 class RegistryPushSensor(SharedStateMixin, BaseSensorOperator):
     """
-    Wait until a tag of a repository is new or points at another digest; give the list of notifications.
+    Wait until a tag of a repository is new or points to another digest; return the list of notifications.
 
-    What was handed on is remembered in Airflow's asset state store, per task, registry and repository. A try
-    that is repeated, and a task that is cleared, give the same notifications again. A run whose conf has
-    ``notification`` gives that, at once, and remembers nothing.
+    The watermark is in Airflow's asset state store, one for each task, registry and repository. A retry and
+    a clear of the task return the same notifications. If the run's conf has the key ``notification``, the
+    sensor returns that and stores nothing: a test of the trigger.
 
-    A registry that is down, slow or limits requests is waited for until the sensor's own time-out. No such
-    repository, a wrong password, a host that is no registry and a TLS fault fail the task for good, also with
-    ``soft_fail``: that skips a wait that was in vain, and hides nothing that a person must mend.
+    The sensor waits while the registry is down, slow or limits requests, until its ``timeout``. A missing
+    repository, a wrong password, a host that is not a registry and a TLS error fail the task at once.
+    ``soft_fail`` skips the task only on timeout.
 
     :param repository: ``team/app``, or with a host, ``ghcr.io/team/app`` (templated)
-    :param registry_conn_id: an ``oci_registry``, ``docker`` or ``http`` Connection (templated)
-    :param tags: at most 10 exact tags that are asked about (templated)
+    :param registry_conn_id: id of an ``oci_registry``, ``docker`` or ``http`` Connection (templated)
+    :param tags: at most 10 exact tags (templated)
     :param tag_regex: RE2 expression for the whole tag (templated)
-    :param first_run: ``baseline`` remembers what is there and says nothing; ``notify`` announces it
-    :param deferrable: whether to wait in the triggerer, which holds no worker slot
+    :param first_run: ``baseline`` records the current tags; ``notify`` returns a notification for each
+    :param deferrable: whether to wait in the triggerer, without a worker slot; default
+        ``[operators] default_deferrable``
     :param poke_interval: seconds between two polls
-    :param retries: tries after a killed worker, default 3; Airflow's own default is none
-    :param retry_delay: pause before such a try, default 5 s
-    :raises ValueError: an argument that cannot work: when the Dag is parsed, where it is literal
+    :param retries: retries after a lost worker, default 3; Airflow's own default is 0
+    :param retry_delay: pause before a retry, default 5 s
+    :raises ValueError: a literal argument is not valid, while the Dag is parsed
     """
 
     template_fields: Sequence[str] = ("repository", "registry_conn_id", "tags", "tag_regex")
@@ -77,8 +81,8 @@ class RegistryPushSensor(SharedStateMixin, BaseSensorOperator):
         registry_conn_id: str = RegistryHook.default_conn_name,
         tags: Sequence[str] | None = None,
         tag_regex: str | None = None,
-        first_run: str = "baseline",
-        deferrable: bool = False,
+        first_run: FirstRun = "baseline",
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         retries: int | None = 3,
         retry_delay: timedelta | float = timedelta(seconds=5),
         max_active_tis_per_dag: int | None = 1,
@@ -96,66 +100,71 @@ class RegistryPushSensor(SharedStateMixin, BaseSensorOperator):
         self.tag_regex = tag_regex
         self.first_run = first_run
         self.deferrable = deferrable
+        self._memory: PollMemory | None = None
+        self._confirmations = Confirmations()
         self._polling: asyncio.Task[Poll] | None = None
         _check_literal(repository=repository, tags=tags, tag_regex=tag_regex, first_run=first_run)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
-        """Set up a mapped sensor; literal arguments are checked here: ``__init__`` is not called yet."""
+        """Create a mapped sensor; literal arguments are checked here: ``__init__`` runs in the worker."""
         _check_literal(**{name: kwargs[name] for name in _CHECKED if name in kwargs})
         return super().partial(**kwargs)
 
     def execute(self, context: Context) -> Any:
-        """Wait; see the class."""
-        with self._faults_fail():
+        """
+        Wait for pushes; see the class.
+
+        :raises InvalidArgument: a rendered argument or the Connection is not valid
+        :raises RegistryFault: the registry's setup is wrong, so a retry does not help
+        :raises TooManyToMap: the next task is mapped over more notifications than Airflow allows
+        """
+        with self._soft_fail_on_timeout_only():
             if not self.deferrable:
                 return super().execute(context)
             return self._poke_or_defer(context, time.time())
 
     def resume_execution(self, *args: Any, **kwargs: Any) -> Any:
-        """Go on after a deferral."""
-        with self._faults_fail():
+        """Continue after a deferral; a crashed Airflow trigger fails the task, also with ``soft_fail``."""
+        with self._soft_fail_on_timeout_only():
             return super().resume_execution(*args, **kwargs)
-
-    @contextmanager
-    def _faults_fail(self) -> Iterator[None]:
-        """Let ``soft_fail`` skip a wait that was in vain, but not hide what a person must mend."""
-        try:
-            yield
-        except AirflowSkipException as skip:
-            fault = skip.__cause__
-            if isinstance(fault, RegistryFault | InvalidArgument) and not self.never_fail:
-                raise fault from None
-            raise
 
     def execute_complete(self, context: Context, event: Any = None, started_at: float = 0.0) -> Any:
         """
-        Go on after the trigger fired: poll again and decide.
+        Poll again after the Airflow trigger fired, and return the notifications or defer again.
 
         :param context: Airflow's context
-        :param event: what the trigger said
-        :param started_at: when the wait began, seconds since the epoch
+        :param event: payload of the Airflow trigger's event
+        :param started_at: start of the wait, in seconds since the epoch
         """
+        if isinstance(event, Mapping):
+            self._confirmations = Confirmations.from_dict(event.get("confirmations"))
         return self._poke_or_defer(context, started_at)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """
-        Poll once.
-
-        :param context: Airflow's context
-        """
-        found = self._found(context)
+        """Poll once."""
+        found = self._find(context)
         return PokeReturnValue(bool(found), found or None)
 
     def on_kill(self) -> None:
-        """End a poll that is under way, so that its connections close."""
+        """Cancel a running poll, so that its connections close."""
         polling = self._polling
         if polling is not None:
             polling.get_loop().call_soon_threadsafe(polling.cancel)
 
+    @contextmanager
+    def _soft_fail_on_timeout_only(self) -> Iterator[None]:
+        """Raise the error behind a skip, unless it is a timeout (apache/airflow#71255)."""
+        try:
+            yield
+        except AirflowSkipException as skip:
+            error = skip.__cause__
+            is_timeout = isinstance(error, AirflowSensorTimeout | AirflowTaskTimeout)
+            if error is None or is_timeout or self.never_fail:
+                raise
+            raise error from None
+
     def _poke_or_defer(self, context: Context, started_at: float) -> list[dict[str, Any]]:
-        # The base class turns a time-out or failure into a skip where soft_fail or never_fail is set, in
-        # execute() only; one poke of it is what that wants here.
         from airflow_registry_triggers.triggers.registry_push import RegistryChangeTrigger
 
         found = self._poke_as_base(context)
@@ -180,83 +189,80 @@ class RegistryPushSensor(SharedStateMixin, BaseSensorOperator):
         )
 
     def _poke_as_base(self, context: Context) -> list[dict[str, Any]] | None:
+        """Poll once. The base class applies these flags in its own loop only."""
         try:
-            return self.poke(context).xcom_value
-        except AirflowFailException as error:
-            if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(f"skipped instead of failed: {error}") from error
-            raise
+            return self._find(context)
         except AirflowSkipException:
             raise
-        except Exception:
+        except AirflowTaskTimeout as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(f"Skipped because of a timeout: {error}") from error
+            raise
+        except Exception as error:
             if self.never_fail:
-                raise AirflowSkipException("skipped instead of failed; see the log above") from None
-            if not self.silent_fail:
+                raise AirflowSkipException(f"Skipped because of never_fail: {error}") from error
+            if not self.silent_fail or isinstance(error, AirflowFailException):
                 raise
-            self.log.exception("poll failed; silent_fail is set, so the wait goes on")
+            self.log.exception("The poll failed. The sensor continues because of silent_fail")
             return None
 
     def _time_out(self) -> None:
-        text = f"no push to {self.repository} within {self.timeout:g} s"
+        text = f"No push to {self.repository} within {self.timeout:g} s"
         raise AirflowSkipException(text) if self.soft_fail else AirflowSensorTimeout(text)
 
-    def _found(self, context: Context) -> list[dict[str, Any]]:
+    def _find(self, context: Context) -> list[dict[str, Any]] | None:
         given = notifications_of_conf(context)
         if given is not None:
-            self.log.info("the run's conf has a notification: giving that, and remembering nothing")
+            self.log.info("The run's conf has a notification: this run tests the trigger")
             return given
         self._check_rendered()
         target = self._target()
-        store = WatermarkStore(context["asset_state_store"][STATE_ASSET], self._prefix(context, target))
-        memo = load_chunked(context["task_state_store"], HANDED_ON)
-        if memo is None:
-            memo = self._poll_and_remember(context, target, store)
-        if memo:
-            self._advance(store, memo)
-        return memo or []
-
-    def _poll_and_remember(
-        self, context: Context, target: RegistryTarget, store: WatermarkStore
-    ) -> list[dict[str, Any]] | None:
-        """Poll; what is found is remembered before the watermark moves past it."""
-        watermark = store.load()
-        result = self._poll(target, watermark)
+        state = SensorState(context, self._prefix(context, target), target.settings)
+        result = state.result()
         if result is None:
+            result = self._poll_and_store(context, target, state)
+        if result:
+            state.advance(result)
+        return result
+
+    def _poll_and_store(
+        self, context: Context, target: RegistryTarget, state: SensorState
+    ) -> list[dict[str, Any]] | None:
+        watermark = state.watermark()
+        if self._memory is None:
+            self._memory = state.memory()
+        if self._confirmations:
+            # The Airflow trigger has counted the polls since the last one here.
+            self._memory.confirmations, self._confirmations = self._confirmations, Confirmations()
+        poll = self._poll(target, watermark, self._memory)
+        if poll is None:
             return None
-        store.save(result.watermark_before, watermark)
-        found = [notification.to_dict() for notification in result.notifications]
-        if not found:
+        # Airflow would refuse a longer list only after all state was stored.
+        check_mappable(context, len(poll.notifications))
+        state.save_baseline(poll, watermark, self._memory)
+        if not poll.notifications:
             return None
-        self.log.info("%s: %d pushes", target.repository, len(found))
-        save_chunked(context["task_state_store"], HANDED_ON, found)
+        found = [notification.to_dict() for notification in poll.notifications]
+        self.log.info("Found %d pushes to %s", len(found), target.repository)
+        state.save_result(found, self._memory)
         count_detected(len(found), SENSOR)
         return found
 
-    def _poll(self, target: RegistryTarget, watermark: Any) -> Poll | None:
+    def _poll(self, target: RegistryTarget, watermark: Watermark, memory: PollMemory) -> Poll | None:
         async def run() -> Poll:
-            self._polling = asyncio.ensure_future(target.poll(watermark, self._rule(), self.first_run))
+            mode = checked_first_run(self.first_run)
+            self._polling = asyncio.ensure_future(target.poll(watermark, self._rule(), mode, memory))
             return await self._polling
 
         try:
             return asyncio.run(run())
         except RegistryError as error:
-            text = f"Connection {self.registry_conn_id!r}, {target.base_url}, {error.kind}: {error}"
             if not error.transient:
-                raise RegistryFault(text) from None
-            self.log.warning("%s; waiting", text)
+                raise RegistryFault(target.describe(error)) from None
+            self.log.warning("%s. The sensor continues to wait", target.describe(error))
             return None
         finally:
             self._polling = None
-
-    def _advance(self, store: WatermarkStore, found: list[dict[str, Any]]) -> None:
-        """Move the watermark past what was handed on; forward only, so repeating it changes nothing."""
-        events = [item["event"] for item in found]
-        marks = [
-            TagState(item["push_data"]["tag"], event["generation"], item["push_data"]["digest"])
-            for item, event in zip(found, events, strict=True)
-        ]
-        watermark = store.load()
-        store.save(watermark.advanced(marks, events[0]["epoch"]), watermark)
 
     def _rule(self) -> TagRule:
         return TagRule(tags=self.tags, tag_regex=self.tag_regex)
@@ -269,9 +275,9 @@ class RegistryPushSensor(SharedStateMixin, BaseSensorOperator):
 
     def _prefix(self, context: Context, target: RegistryTarget) -> str:
         ti = context["ti"]
-        parts: list[object] = [target.client().registry, target.repository]
-        if ti.map_index is not None and ti.map_index >= 0:
-            # Two instances of one mapped task may ask about the same repository with different rules.
+        parts: list[object] = [target.registry, target.repository]
+        if is_mapped(ti):
+            # Two instances of one mapped task may watch the same repository with different rules.
             parts += [list(self.tags or []), self.tag_regex]
         return state_prefix("watermark", ti.dag_id, ti.task_id, *parts)
 
@@ -293,5 +299,5 @@ def _check_literal(
         RepositoryReference.parse(repository)
     if is_literal([tags, tag_regex]):
         TagRule(tags=tags, tag_regex=tag_regex)
-    if first_run is not None and first_run not in FIRST_RUNS:
-        raise ValueError(f"first_run={first_run!r}: must be one of {', '.join(FIRST_RUNS)}")
+    if first_run is not None:
+        checked_first_run(first_run)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""What waits in the triggerer."""
+"""The Airflow triggers: one for deferred sensors, one that watches a repository for an asset."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
-from airflow_registry_triggers.common.state_store import WatermarkStore, shared_state
+from airflow_registry_triggers.common.state_store import WatermarkStore, shared_state, state_of_asset
 from airflow_registry_triggers.hooks.registry import RegistryHook
 from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.poll_memory import PollMemory
+from airflow_registry_triggers.registry.scope import checked_first_run
 from airflow_registry_triggers.tag_rule import TagRule
+from airflow_registry_triggers.watcher.outbox import record_detached
 from airflow_registry_triggers.watcher.producer import RegistryProducer
 from airflow_registry_triggers.watcher.subscribers import StreamKey, watching
 
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
 
     from airflow.triggers.shared_stream import SharedStreamProducer
 
-    from airflow_registry_triggers.watcher.watched_asset import PushEvent
+    from airflow_registry_triggers.registry.scope import FirstRun
+    from airflow_registry_triggers.watcher.push_batch import PushBatch
 
 __all__ = ["RegistryChangeTrigger", "RegistryPushTrigger"]
 
@@ -32,17 +36,17 @@ MAX_WAIT = 3600.0
 
 class RegistryChangeTrigger(BaseTrigger):
     """
-    Wait for a deferred sensor until a covered tag differs from what was handed on.
+    Wait for a deferred sensor until the registry differs from the sensor's watermark.
 
-    It stores nothing: the worker polls again and decides, so a trigger that runs twice loses and invents
-    nothing. The watermark is read at each poll, never from the arguments.
+    The trigger stores nothing: the worker polls again and decides, so a trigger that runs twice neither loses
+    nor invents a push. It reads the watermark from the store before each poll.
 
-    :param repository: as the Dag author wrote it, rendered
+    :param repository: the repository as the Dag author wrote it, rendered
     :param registry_conn_id: the Connection
-    :param tags: tags that are asked about
-    :param tag_regex: expression for tags that are asked about
+    :param tags: exact tags to watch
+    :param tag_regex: expression for the tags to watch
     :param first_run: ``baseline`` or ``notify``
-    :param state_prefix: where the sensor keeps its watermark
+    :param state_prefix: beginning of the keys of the sensor's watermark
     :param poll_interval: seconds between two polls
     """
 
@@ -53,7 +57,7 @@ class RegistryChangeTrigger(BaseTrigger):
         registry_conn_id: str,
         tags: list[str] | None,
         tag_regex: str | None,
-        first_run: str,
+        first_run: FirstRun,
         state_prefix: str,
         poll_interval: float,
     ) -> None:
@@ -67,22 +71,24 @@ class RegistryChangeTrigger(BaseTrigger):
         self.poll_interval = poll_interval
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give the class path and the arguments."""
+        """Return the class path and the arguments."""
         names = ("repository", "registry_conn_id", "tags", "tag_regex", "first_run", "state_prefix")
         arguments = {name: getattr(self, name) for name in names}
         path = f"{type(self).__module__}.{type(self).__qualname__}"
         return path, {**arguments, "poll_interval": self.poll_interval}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Poll until something differs, or until only a person can help; the worker then finds the same."""
+        """Poll until something differs, or until retrying cannot help; the worker then finds the same."""
         rule = TagRule(tags=self.tags, tag_regex=self.tag_regex)
         store = WatermarkStore(shared_state(), self.state_prefix)
+        memory = PollMemory(flaps=await store.aload_flaps())
         failures = 0
         while True:
             try:
                 await asyncio.sleep(self._pause(failures))
-                if await self._differs(store, rule):
-                    yield TriggerEvent({"status": "changed"})
+                if await self._differs(store, rule, memory):
+                    # The worker's poll is one more that has to find the same digests.
+                    yield TriggerEvent({"status": "changed", "confirmations": memory.confirmations.to_dict()})
                     return
                 failures = 0
             except RegistryError as error:
@@ -90,13 +96,13 @@ class RegistryChangeTrigger(BaseTrigger):
                     yield TriggerEvent({"status": "failed"})
                     return
                 failures += 1
-                self.log.warning("%s; waiting", error)
+                self.log.warning("%s; the trigger retries", error)
                 await asyncio.sleep(min(error.retry_after or 0, MAX_WAIT))
 
-    async def _differs(self, store: WatermarkStore, rule: TagRule) -> bool:
+    async def _differs(self, store: WatermarkStore, rule: TagRule, memory: PollMemory) -> bool:
         watermark = await store.aload()
         target = await RegistryHook(self.registry_conn_id).atarget(self.repository)
-        found = await target.poll(watermark, rule, self.first_run)
+        found = await target.poll(watermark, rule, checked_first_run(self.first_run), memory)
         return bool(found.notifications or found.watermark_before.changes_since(watermark))
 
     def _pause(self, failures: int) -> float:
@@ -108,13 +114,13 @@ class RegistryPushTrigger(BaseEventTrigger):
     """
     Watch a repository for an asset; made by :func:`airflow_registry_triggers.assets.oci.repository_asset`.
 
-    All watchers of one Connection and repository share one poll. The watermark moves when the events are
-    in the metadata database, so a triggerer may be killed at any moment.
+    All watchers of one Connection and repository share one poll. The watermark moves after the asset events
+    are in the metadata database, so the triggerer may be killed at any moment.
 
     :param repository: ``team/app``, or with a host
     :param registry_conn_id: the Connection
-    :param tags: tags that are asked about
-    :param tag_regex: expression for tags that are asked about
+    :param tags: exact tags to watch
+    :param tag_regex: expression for the tags to watch
     """
 
     def __init__(
@@ -131,7 +137,7 @@ class RegistryPushTrigger(BaseEventTrigger):
         self.tag_regex = tag_regex
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give the class path and the arguments: no secret, and nothing that is set on the Connection."""
+        """Return the class path and the arguments: no secret, and no setting of the Connection."""
         return f"{type(self).__module__}.{type(self).__qualname__}", {
             "repository": self.repository,
             "registry_conn_id": self.registry_conn_id,
@@ -140,37 +146,44 @@ class RegistryPushTrigger(BaseEventTrigger):
         }
 
     def shared_stream_key(self) -> StreamKey:
-        """Name the poll that is shared: one for each Connection and repository."""
+        """Return the key of the shared poll: one for each Connection and repository."""
         return ("registry-push", self.registry_conn_id, self.repository)
 
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
         """
-        Make what polls.
+        Make the producer of the shared poll.
 
         :param kwargs: arguments of one of the stream's triggers
         """
         return RegistryProducer(cls(**kwargs).shared_stream_key())
 
     async def filter_shared_stream(
-        self, shared_stream: AsyncIterator[PushEvent]
+        self, shared_stream: AsyncIterator[PushBatch]
     ) -> AsyncIterator[TriggerEvent]:
         """
-        Give the pushes of this watcher's asset.
+        Yield one event for each batch of this watcher's asset; its payload is the list of notifications.
 
-        :param shared_stream: the pushes of all assets of the stream
+        :param shared_stream: the batches of all assets of the stream
         """
-        from airflow_registry_triggers.registry.asset_uri import asset_uri
-
         rule = TagRule(tags=self.tags, tag_regex=self.tag_regex)
-        asset = asset_uri(self.repository, self.registry_conn_id, self.tags, self.tag_regex)
-        with watching(self.shared_stream_key(), asset, rule):
-            async for event in shared_stream:
-                if event.asset == asset:
-                    event.taken = True
-                    yield TriggerEvent(event.payload)
+        asset = self._asset_name()
+        with watching(self.shared_stream_key(), asset, rule, self.trigger_id):
+            async for batch in shared_stream:
+                if batch.asset == asset:
+                    batch.consumed = True
+                    yield TriggerEvent(batch.payload)
+
+    async def on_kill(self) -> None:
+        """Store that Airflow detached this trigger; Airflow does not call it when the triggerer stops."""
+        await record_detached(state_of_asset(self._asset_name()), self.trigger_id)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Not used by Airflow for a trigger with a shared stream."""
-        raise NotImplementedError("this trigger runs as part of a shared stream (Airflow 3.3 or newer)")
-        yield  # type: ignore[unreachable] # an async generator, as the base class wants
+        """Raise: Airflow does not call it for a trigger with a shared stream."""
+        raise NotImplementedError("RegistryPushTrigger needs shared streams (Airflow 3.3 or newer)")
+        yield  # type: ignore[unreachable] # makes it an async generator, as in the base class
+
+    def _asset_name(self) -> str:
+        from airflow_registry_triggers.registry.asset_uri import asset_name
+
+        return asset_name(self.repository, self.registry_conn_id, self.tags, self.tag_regex)

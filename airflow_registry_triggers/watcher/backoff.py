@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""What goes wrong while watching: said once, and how long to wait."""
+"""Back-off after failed polls: log an error once, wait longer each time, log the recovery once."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ log = logging.getLogger(__name__)
 FIRST_BACK_OFF = 5.0
 
 MAX_BACK_OFF = 300.0
-"""Seconds, the longest pause after errors of our own choice."""
+"""Seconds, the longest back-off that the watcher chooses itself."""
 
-MAX_ASKED = 3600.0
-"""Seconds, the longest pause that a registry may ask for."""
+MAX_RETRY_AFTER = 3600.0
+"""Seconds, the longest ``Retry-After`` of a registry that the watcher respects."""
 
 
 class FailureBackoff:
     """
-    Says once what is wrong and once that it is over.
+    Count failures in a row and compute the pause after each.
 
-    :param what: what is being done, for the log
+    :param subject: the object that fails, at the beginning of each log line
     """
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, subject: str) -> None:
+        self._subject = subject
         self._kind: str | None = None
         self.failures = 0
 
-    def began(self, error: Exception, interval: float) -> float:
+    def record_failure(self, error: Exception, interval: float) -> float:
         """
-        Say what is wrong, unless that was said; give the seconds to wait.
+        Log the error, unless the failure before it had the same kind; return the seconds to wait.
 
-        :param error: what went wrong
-        :param interval: seconds between two polls when all is well
+        :param error: reason of the failure
+        :param interval: seconds between two polls without failures
         """
         kind = getattr(error, "kind", type(error).__name__)
         if kind != self._kind:
-            log.error("%s: %s; going on", self._what, _text_of(error))
+            log.error("%s: %s; the watcher retries", self._subject, _text_of(error))
         self._kind = kind
         back_off = min(max(interval, FIRST_BACK_OFF) * 2.0 ** min(self.failures, 10), MAX_BACK_OFF)
         self.failures += 1
-        asked: float = getattr(error, "retry_after", None) or 0.0
-        return max(back_off * random.uniform(0.8, 1.2), min(asked, MAX_ASKED))
+        retry_after: float = getattr(error, "retry_after", None) or 0.0
+        return max(back_off * random.uniform(0.8, 1.2), min(retry_after, MAX_RETRY_AFTER))
 
-    def ended(self) -> None:
-        """Say that all is well again, if it was not."""
+    def record_success(self) -> None:
+        """Log the recovery if there was a failure before it."""
         if self._kind is not None:
-            log.info("%s is well again", self._what)
+            log.info("%s: recovered after %d failures", self._subject, self.failures)
         self._kind = None
         self.failures = 0
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""The Connections of a triggerer's watchers: read once in a while, and not by each of a thousand."""
+"""Cache of Connections, shared by all watchers of a triggerer process."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from airflow_registry_triggers.hooks.registry import RegistryHook, RegistryTarge
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-__all__ = ["MAX_AGE", "MAX_AGE_IN_TROUBLE", "target_for"]
+__all__ = ["MAX_AGE", "MAX_AGE_AFTER_FAILURE", "target_for"]
 
 MAX_AGE = 30.0
-"""Seconds for which a Connection that was read is used: a changed password is seen within this time."""
+"""Seconds until a Connection is read again: a changed password takes effect within this time."""
 
-MAX_AGE_IN_TROUBLE = 5.0
-"""Seconds, where something is wrong and a changed Connection may be what helps."""
+MAX_AGE_AFTER_FAILURE = 5.0
+"""Seconds after a failure, because a changed Connection may be the cure."""
 
 _read: dict[str, tuple[float, Connection]] = {}
 
 
 async def target_for(conn_id: str, repository: str, max_age: float) -> RegistryTarget:
     """
-    Give what a Connection and a repository are together.
+    Return the target that a Connection and a repository describe.
 
     :param conn_id: the Connection
     :param repository: the repository as a Dag author writes it
-    :param max_age: seconds; a Connection that was read longer ago is read again
-    :raises ValueError: the Connection or the repository cannot be used
+    :param max_age: seconds; an older cached Connection is read again
+    :raises ValueError: the Connection or the repository is not usable
     """
     read_at, connection = _read.get(conn_id, (0.0, None))
     if connection is None or time.monotonic() - read_at > max_age:

@@ -1,136 +1,213 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""What a watcher announced lately, written down before it is announced."""
+"""
+Notifications stored before they are emitted, in the state of their asset.
+
+A poll compares the registry with the watermark, so a push is lost if the triggerer dies before the watermark
+moved and the tag points elsewhere afterwards. The outbox closes this gap: an entry is written first, and the
+next watcher emits it again with the same id.
+
+An acknowledged entry stays for two minutes. Airflow acknowledges an event also when it detached the Airflow
+trigger from its asset a moment before, as it does when the only consumer is paused; the event is then stored
+for nobody. Each entry therefore names the Airflow trigger that emitted it. A watcher with the same trigger id
+was attached all the time and does not repeat acknowledged entries; a watcher with another id does.
+"""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_registry_triggers.common.state_store import aload_chunked, asave_chunked
+from airflow_registry_triggers.notification import Notification
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from airflow.sdk.execution_time.context import AssetStateStoreAccessor
 
-__all__ = ["KEY", "SETTLED_AFTER", "Outbox"]
+__all__ = ["DETACHED_KEY", "EXPIRES_AFTER", "KEY", "Outbox", "record_detached"]
 
-KEY = "announced"
+KEY = "outbox"
 
-SETTLED_AFTER = 120.0
-"""Seconds. A watcher outlives the pause of its only consumer by less: until the Dag file is parsed again."""
+DETACHED_KEY = "outbox.detached"
+"""Key of the trigger that Airflow detached last: SQLite gives the id of a deleted row to the next trigger."""
 
-MAX_KEPT = 500
-"""Pushes that are kept; of more within :data:`SETTLED_AFTER` the oldest are let go."""
+EXPIRES_AFTER = 120.0
+"""Seconds on the wall clock since the first emission. A trigger outlives the pause of its only consumer by
+less: Airflow detaches it when the Dag file is parsed again."""
 
-MAX_VALUE = 40 * 1024
-"""Bytes of JSON of one stored value."""
+MAX_ACKNOWLEDGED = 500
+"""Acknowledged entries that are kept; the oldest are dropped first."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    """
+    A notification in the outbox.
+
+    :param emitted_at: seconds since 1970 of the first emission
+    :param trigger_id: Airflow trigger that emitted it last
+    """
+
+    notification: Notification
+    emitted_at: float
+    trigger_id: int | None
+
+    @property
+    def is_expired(self) -> bool:
+        return time.time() - self.emitted_at > EXPIRES_AFTER
 
 
 class Outbox:
     """
-    The pushes that a watcher announced in the last two minutes, kept in the state of its asset.
-
-    A watcher that begins announces them again, with the same ids, before it asks the registry. So a push
-    that a poll has seen is not lost with the triggerer, also when its tag points elsewhere by then. And
-    nothing is lost with a watcher that Airflow has detached from its asset, as it does when the only consumer
-    is paused: events of its last moments are confirmed and stored for nobody.
+    The outbox of one asset.
 
     :param store: state of the asset
+    :param trigger_id: id of the Airflow trigger that emits; None if it is not known
     """
 
-    def __init__(self, store: AssetStateStoreAccessor) -> None:
+    def __init__(self, store: AssetStateStoreAccessor, trigger_id: int | None = None) -> None:
         self._store = store
-        self._kept: dict[str, dict[str, Any]] = {}
-        self._since: dict[str, float] = {}
-        self._again: list[dict[str, Any]] = []
+        self._trigger_id = trigger_id
+        self._entries: dict[str, _Entry] = {}
+        self._pending: dict[str, _Entry] = {}
+        self._unacknowledged: set[str] = set()
+        self._undelivered: set[str] = set()
+        self._detached_at = 0.0
+        self._parts = 1
 
     async def load(self) -> None:
-        """Read what an earlier watcher has left; it is to be announced again."""
-        first = await self._store.aget(KEY)
-        values = [first, *[await self._store.aget(f"{KEY}.{number}") for number in range(1, _parts(first))]]
-        self._kept = _by_id(push for value in values for push in _pushes(value))
-        self._again = list(self._kept.values())
-        self._since = dict.fromkeys(self._kept, time.monotonic())
+        """Read the entries of earlier watchers; all of them are pending."""
+        stored = await aload_chunked(self._store, KEY, [])
+        self._entries = {str(entry.notification.id): entry for entry in _read(stored)}
+        self._pending = dict(self._entries)
+        self._unacknowledged, self._undelivered = set(), set()
+        self._parts = 2 if self._entries else 1  # how many there are is read with the first write
+        self._detached_at = 0.0
+        if any(self._is_own(entry) for entry in self._entries.values()):
+            self._detached_at = _detached_at(await self._store.aget(DETACHED_KEY), self._trigger_id)
 
-    def take(self, wanted: Callable[[dict[str, Any]], bool] = lambda _: True) -> list[dict[str, Any]]:
+    def pop_pending(self, is_wanted: Callable[[Notification], bool]) -> list[Notification]:
         """
-        Give what is to be announced again, once.
+        Return the pending notifications that are to be replayed; each is returned once.
 
-        :param wanted: tells which of it
+        :param is_wanted: tells whether to return a notification now
         """
-        parts: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
-        for push in self._again:
-            parts[wanted(push)].append(push)
-        self._again = parts[False]
-        return parts[True]
+        wanted = {key: entry for key, entry in self._pending.items() if is_wanted(entry.notification)}
+        for key in wanted:
+            del self._pending[key]
+        self._unacknowledged.update(wanted)
+        return [entry.notification for entry in wanted.values()]
 
-    async def add(self, payloads: Iterable[dict[str, Any]]) -> None:
+    def pop_undelivered(self) -> list[Notification]:
+        """Return the pending notifications that Airflow may have stored for nobody; forget the others."""
+        undelivered = self.pop_pending(self._may_be_undelivered)
+        self._undelivered = {str(notification.id) for notification in undelivered}
+        self._pending = {}
+        return undelivered
+
+    async def append(self, notifications: Iterable[Notification]) -> None:
         """
-        Write down what is about to be announced.
+        Store notifications that are about to be emitted; a replayed one keeps its first time of emission.
 
-        :param payloads: the JSON of notifications
+        :param notifications: the notifications of one asset event
         """
-        new = {key: push for key, push in _by_id(payloads).items() if key not in self._kept}
-        if not new:
-            return
-        self._since |= dict.fromkeys(new, time.monotonic())
-        await self._keep({**self._unsettled(), **new})
+        new = {str(notification.id): notification for notification in notifications}
+        self._unacknowledged.update(new)
+        # An undelivered entry keeps the id of its trigger: if this process dies now, the next one replays it.
+        to_write = {key: new[key] for key in new if key not in self._undelivered and not self._has_own(key)}
+        if to_write:
+            await self._write(self._renewed(to_write))
 
-    async def settle(self) -> None:
-        """Forget all once this watcher has lived long enough since each."""
-        if self._kept and not self._unsettled():
-            await self._keep({})
+    async def acknowledge(self, notifications: Iterable[Notification]) -> None:
+        """
+        Let entries expire from now on.
 
-    def _unsettled(self) -> dict[str, dict[str, Any]]:
-        settled_before = time.monotonic() - SETTLED_AFTER
-        return {key: push for key, push in self._kept.items() if self._since[key] >= settled_before}
+        :param notifications: notifications that are in the metadata database
+        """
+        keys = {str(notification.id) for notification in notifications}
+        self._unacknowledged -= keys
+        delivered = {key: self._entries[key].notification for key in keys & self._undelivered}
+        self._undelivered -= keys
+        if delivered:
+            await self._write(self._renewed(delivered))
+        if self._detached_at and not self._undelivered:
+            await self._store.adelete(DETACHED_KEY)
+            self._detached_at = 0.0
 
-    async def _keep(self, pushes: dict[str, dict[str, Any]]) -> None:
-        kept = dict(list(pushes.items())[-MAX_KEPT:])
-        await self._write(list(kept.values()))
-        self._kept = kept
-        self._since = {key: self._since[key] for key in kept}
+    async def expire(self) -> None:
+        """Empty the stored outbox when every entry is acknowledged and expired."""
+        # One write for all of them: a write for each entry would queue before the watermarks of others.
+        if self._entries and not self._kept():
+            await self._write({})
 
-    async def _write(self, pushes: list[dict[str, Any]]) -> None:
-        parts: list[Any] = _split(pushes)
-        first, *rest = parts
-        for number, part in enumerate(rest, start=1):
-            await self._store.aset(f"{KEY}.{number}", {"pushes": part})
-        # A process killed in between leaves old parts beside new ones: whole pushes, told apart by their ids.
-        await self._store.aset(KEY, {"parts": 1 + len(rest), "pushes": first})
+    def _renewed(self, notifications: dict[str, Notification]) -> dict[str, _Entry]:
+        """Return the entries to keep, and these as entries of this watcher's trigger."""
+        entries = self._kept()
+        for key, notification in notifications.items():
+            before = entries.pop(key, None)
+            emitted_at = before.emitted_at if before else time.time()
+            entries[key] = _Entry(notification, emitted_at, self._trigger_id)
+        return entries
+
+    def _has_own(self, key: str) -> bool:
+        return key in self._entries and self._is_own(self._entries[key])
+
+    def _is_own(self, entry: _Entry) -> bool:
+        return self._trigger_id is not None and entry.trigger_id == self._trigger_id
+
+    def _may_be_undelivered(self, notification: Notification) -> bool:
+        entry = self._entries[str(notification.id)]
+        if entry.is_expired:
+            return False
+        return not self._is_own(entry) or entry.emitted_at <= self._detached_at
+
+    def _kept(self) -> dict[str, _Entry]:
+        """Return the entries without the expired ones; an entry without acknowledgement never expires."""
+        open_keys = self._pending.keys() | self._unacknowledged
+        fresh = [key for key, entry in self._entries.items() if key not in open_keys and not entry.is_expired]
+        kept = open_keys | set(fresh[-MAX_ACKNOWLEDGED:])
+        return {key: entry for key, entry in self._entries.items() if key in kept}
+
+    async def _write(self, entries: dict[str, _Entry]) -> None:
+        rows = [
+            [entry.emitted_at, entry.trigger_id, entry.notification.to_dict()] for entry in entries.values()
+        ]
+        self._parts = await asave_chunked(self._store, KEY, rows, replaces=self._parts > 1)
+        self._entries = entries
 
 
-def _split(pushes: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    parts: list[list[dict[str, Any]]] = [[]]
-    size = 0
-    for push in pushes:
-        length = len(json.dumps(push))
-        if parts[-1] and size + length > MAX_VALUE:
-            parts.append([])
-            size = 0
-        parts[-1].append(push)
-        size += length
-    return parts
+async def record_detached(store: AssetStateStoreAccessor, trigger_id: int | None) -> None:
+    """
+    Store that Airflow detached a trigger from its asset.
+
+    :param store: state of the asset
+    :param trigger_id: the Airflow trigger
+    """
+    await store.aset(DETACHED_KEY, {"trigger_id": trigger_id, "at": time.time()})
 
 
-def _parts(first: Any) -> int:
-    parts = first.get("parts") if isinstance(first, Mapping) else None
-    return min(parts, MAX_KEPT) if isinstance(parts, int) else 1
+def _detached_at(stored: Any, trigger_id: int | None) -> float:
+    if isinstance(stored, dict) and stored.get("trigger_id") == trigger_id:
+        at = stored.get("at")
+        return float(at) if isinstance(at, int | float) else 0.0
+    return 0.0
 
 
-def _pushes(value: Any) -> Iterator[dict[str, Any]]:
-    found = value.get("pushes") if isinstance(value, Mapping) else None
-    yield from (push for push in (found if isinstance(found, list) else ()) if _is_push(push))
+def _read(stored: Any) -> list[_Entry]:
+    rows = stored if isinstance(stored, list) else []
+    return [entry for entry in map(_entry, rows) if entry is not None]
 
 
-def _is_push(value: Any) -> bool:
+def _entry(row: Any) -> _Entry | None:
     try:
-        event, pushed = value["event"], value["push_data"]
-        texts = (event["id"], event["epoch"], pushed["tag"], pushed["digest"])
-        return all(isinstance(text, str) for text in texts) and isinstance(event["generation"], int)
-    except (KeyError, TypeError):
-        return False
-
-
-def _by_id(payloads: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {payload["event"]["id"]: payload for payload in payloads}
+        emitted_at, trigger_id, data = row
+        notification = Notification.from_dict(data)
+        if not (notification.id and notification.epoch and notification.digest and notification.generation):
+            return None
+        # A clock that was set back must not keep an entry for longer than EXPIRES_AFTER.
+        return _Entry(notification, min(float(emitted_at), time.time()), trigger_id)
+    except (TypeError, ValueError):
+        return None

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""The shared stream behind the watchers of a repository: one poll, and a watermark for each asset."""
+"""The shared stream of all watchers of a repository: one poll, and one watermark for each asset."""
 
 from __future__ import annotations
 
@@ -14,32 +14,44 @@ from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
 from airflow_registry_triggers.common.metrics import WATCHER, count_detected
 from airflow_registry_triggers.watcher.backoff import FIRST_BACK_OFF, FailureBackoff
-from airflow_registry_triggers.watcher.connection_cache import MAX_AGE, MAX_AGE_IN_TROUBLE, target_for
+from airflow_registry_triggers.watcher.connection_cache import MAX_AGE, MAX_AGE_AFTER_FAILURE, target_for
+from airflow_registry_triggers.watcher.push_batch import in_rounds
 from airflow_registry_triggers.watcher.subscribers import StreamKey, Subscription, subscriptions_of
-from airflow_registry_triggers.watcher.watched_asset import PushEvent, WatchedAsset
+from airflow_registry_triggers.watcher.watched_asset import WatchedAsset
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from airflow_registry_triggers.hooks.registry import RegistryTarget
     from airflow_registry_triggers.registry.client import RegistryClient
+    from airflow_registry_triggers.watcher.push_batch import PushBatch
 
 __all__ = ["RegistryProducer"]
 
 FIRST_POLL_WITHIN = 2.0
+"""Seconds within which a new watcher polls for the first time."""
 
 MAX_JITTER = 0.5
 """Seconds by which a poll may come earlier or later."""
 
-MAX_ANNOUNCED_AT_ONCE = 50
-"""Events that are under way at once: Airflow ends a watcher whose queue is full."""
+MAX_EVENTS_IN_ROUND = 50
+"""Asset events that are emitted before any is acknowledged: Airflow ends a watcher whose queue is full."""
+
+COLLECTION_INTERVAL = 1.0
+"""Seconds between two collections of events in the triggerer (Airflow 3.3), without the work between them."""
+
+COLLECTION_LEAD = 0.25
+"""Seconds from the beginning of a poll to the collection; a poll and its two state calls take about 0.06."""
+
+COLLECTION_KNOWN_FOR = 60.0
+"""Seconds until the time of the collections must be observed again, because the interval is not exact."""
 
 
 class RegistryProducer(SharedStreamProducer):
     """
-    Poll a repository for ever; move the watermark when the events are in the metadata database.
+    Poll a repository until the last Airflow trigger leaves; emit one asset event for each asset and poll.
 
-    A registry's fault never ends the stream: it is logged once, and once more when it is over.
+    An error of the registry never ends the stream: :class:`FailureBackoff` logs it once.
 
     :param key: the stream: kind, Connection, repository
     """
@@ -49,139 +61,166 @@ class RegistryProducer(SharedStreamProducer):
         self._watched: dict[Subscription, WatchedAsset] = {}
         self._client: RegistryClient | None = None
         self._target: RegistryTarget | None = None
-        self._trouble = FailureBackoff(f"watching {self._repository} through {self._conn_id!r}")
+        self._backoff = FailureBackoff(f"watcher of {self._repository}, Connection {self._conn_id!r}")
         self._is_first = True
-        self._unconfirmed = 0
-        self._all_confirmed = asyncio.Event()
+        self._collected_at: float | None = None
+        self._unacknowledged = 0
+        self._all_acknowledged = asyncio.Event()
 
-    async def open_stream(self) -> AsyncIterator[tuple[PushEvent, PushEvent]]:
-        """Yield each push; it is written down before, and the next poll waits until Airflow has stored it."""
+    async def open_stream(self) -> AsyncIterator[tuple[PushBatch, PushBatch]]:
+        """Yield each batch after it is in the outbox; poll again after Airflow has stored all of them."""
         await asyncio.sleep(random.uniform(0, FIRST_POLL_WITHIN))
         while True:
-            began, failures = time.monotonic(), self._trouble.failures
-            events, pause = await self._events()
-            for chunk in _chunks(events):
-                if fault := await self._write_down(chunk):
-                    # Nothing of it is announced, nor of what comes after it; all of it is found again.
-                    for event in events:
-                        event.watched.begin_anew()
-                    pause = fault
+            began, failures = time.monotonic(), self._backoff.failures
+            batches, pause = await self._next_batches()
+            for of_round in in_rounds(batches, _round_size()):
+                if back_off := await self._append_to_outbox(of_round):
+                    # Later batches are not emitted either: an asset's pushes keep their order.
+                    for batch in batches:
+                        batch.watched.reset()
+                    pause = back_off
                     break
-                self._unconfirmed = len(chunk)
-                self._all_confirmed.clear()
-                for event in chunk:
-                    yield event, event
-                # What two polls have seen is then in the metadata database, whoever is killed.
-                await self._all_confirmed.wait()
-            if self._trouble.failures == failures:
-                self._trouble.ended()
-            await self._wait(max(0.0, pause - (time.monotonic() - began)))
+                self._unacknowledged = len(of_round)
+                self._all_acknowledged.clear()
+                for batch in of_round:
+                    yield batch, batch
+                # A push that two polls saw is in the metadata database then, whatever is killed.
+                await self._all_acknowledged.wait()
+            if self._backoff.failures == failures:
+                self._backoff.record_success()
+            await self._wait(self._seconds_until(began + pause) if pause else 0.0)
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
         """
-        Store what is confirmed.
+        Move the watermarks.
 
-        :param batch: what Airflow knows of the events that were yielded
-        :raises RuntimeError: some are not in the metadata database: the stream begins anew from the store
+        :param batch: batches of this stream, with Airflow's report on each
+        :raises RuntimeError: some are not in the metadata database; Airflow starts the stream again, which
+            emits them again from the outbox
         """
+        self._collected_at = time.monotonic()
         if not all(item.outcome.is_clean for item in batch):
-            raise RuntimeError("some pushes did not reach the metadata database; they are announced again")
-        # One whose watcher left while the poll was under way is announced when that is back.
-        taken = [item.broker_payload for item in batch if item.broker_payload.taken]
-        for watched, events in _by_asset(taken).items():
-            await watched.confirm(events)
-            count_detected(sum(not event.again for event in events), WATCHER)
-        self._unconfirmed -= len(batch)
-        if not self._unconfirmed:
-            self._all_confirmed.set()
+            raise RuntimeError(
+                f"{self._repository}: Airflow did not store every asset event; the watcher emits them again"
+            )
+        emitted: list[PushBatch] = [item.broker_payload for item in batch]
+        for watched, batches in _by_asset(of for of in emitted if of.consumed).items():
+            await watched.acknowledge(batches)
+            count_detected(sum(len(of.notifications) - of.replayed for of in batches), WATCHER)
+        for unseen in (of for of in emitted if not of.consumed):
+            # Its own trigger left while the poll was under way; the outbox has the batch for the next one.
+            unseen.watched.reset()
+        self._unacknowledged -= len(batch)
+        if not self._unacknowledged:
+            self._all_acknowledged.set()
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections to the registry."""
         client, self._client = self._client, None
         if client is not None:
             await client.__aexit__(None, None, None)
 
-    async def _events(self) -> tuple[list[PushEvent], float]:
-        """Poll; give what is to be announced, and the seconds until the next poll."""
+    async def _next_batches(self) -> tuple[list[PushBatch], float]:
+        """Poll; return the batches to emit and the seconds from the start of this poll to the next."""
         try:
             target = await self._connected()
-            events = await self._round(target)
-        except Exception as error:  # the watcher outlives whatever goes wrong, and says so
-            return [], self._trouble.began(error, self._interval)
-        if any(event.again for event in events):
-            return events, 0.0  # the registry has not been asked yet
+            batches = await self._poll_assets(target)
+        except Exception as error:  # the stream must outlive any error, a programming error included
+            return [], self._backoff.record_failure(error, self._interval)
+        if any(batch.replayed for batch in batches):
+            return batches, 0.0  # an asset with a replay may not have polled the registry yet
         if self._is_first:
-            # A triggerer that starts with a thousand watchers does not ask for all at once: the baseline
-            # within a few seconds, and what comes after it spread over the interval.
+            # A triggerer that starts with a thousand watchers takes the baselines within a few seconds and
+            # spreads the polls after them over the interval.
             self._is_first = False
-            return events, self._interval * random.uniform(0.1, 1.0)
-        # Airflow collects events once a second; a watcher in step with that would always wait as long for it.
+            return batches, self._interval * random.uniform(0.1, 1.0)
         jitter = min(MAX_JITTER, 0.1 * self._interval)
-        return events, self._interval + random.uniform(-jitter, jitter)
+        return batches, self._interval + random.uniform(-jitter, jitter)
 
-    async def _round(self, target: RegistryTarget) -> list[PushEvent]:
+    async def _poll_assets(self, target: RegistryTarget) -> list[PushBatch]:
         """
-        Poll once for every asset of the stream; tags and digests are asked for once for all.
+        Poll once for every asset of the stream; the assets share each request.
 
-        What goes wrong for one asset holds up no other: it is raised only when nothing went well.
+        :raises Exception: the error of the first asset if all of them failed; otherwise only the failed
+            assets back off
         """
         from airflow_registry_triggers.registry.caching_client import CachingClient
 
         if self._client is None:
             raise RuntimeError("not connected")
-        self._keep_up_with_subscriptions()
-        due = [watched for watched in self._watched.values() if not watched.rests]
+        self._follow_subscriptions()
+        due = [watched for watched in self._watched.values() if not watched.is_backing_off]
         client = CachingClient(self._client) if len(due) > 1 else self._client
-        events: list[PushEvent] = []
-        faults: dict[WatchedAsset, Exception] = {}
+        batches: list[PushBatch] = []
+        errors: dict[WatchedAsset, Exception] = {}
         for watched in due:
             try:
-                events += await watched.pushes(target, client)
+                batches += await watched.next_batches(target, client)
             except Exception as error:
-                faults[watched] = error
-        if faults and len(faults) == len(self._watched):
-            raise next(iter(faults.values()))
-        for watched, fault in faults.items():
-            watched.failed(fault, self._interval)
-        return events
+                errors[watched] = error
+        if errors and len(errors) == len(self._watched):
+            raise next(iter(errors.values()))
+        for failed, reason in errors.items():
+            failed.back_off(reason, self._interval)
+        return batches
 
-    def _keep_up_with_subscriptions(self) -> None:
-        """Forget what is watched no more: when it comes back, another triggerer may have been at it."""
+    def _follow_subscriptions(self) -> None:
+        """Drop assets without subscription: another triggerer may have watched one when it comes back."""
         self._watched = {
             subscription: self._watched.get(subscription) or WatchedAsset(subscription, self._repository)
             for subscription in subscriptions_of(self._key)
         }
 
-    async def _write_down(self, events: Sequence[PushEvent]) -> float:
-        """Store what is about to be announced; give the seconds to wait where that cannot be done."""
+    async def _append_to_outbox(self, batches: Sequence[PushBatch]) -> float:
+        """Store what is about to be emitted; return the seconds to wait if a write failed, else 0."""
         try:
-            for watched, of_asset in _by_asset(events).items():
-                await watched.write_down(of_asset)
+            for batch in batches:
+                await batch.watched.append_to_outbox(batch)
         except Exception as error:
-            return self._trouble.began(error, self._interval)
+            return self._backoff.record_failure(error, self._interval)
         return 0.0
 
     @property
     def _interval(self) -> float:
         return self._target.settings.poll_interval if self._target else FIRST_BACK_OFF
 
+    def _seconds_until(self, next_poll: float) -> float:
+        """
+        Return the seconds to sleep, so that the poll ends shortly before Airflow collects events.
+
+        The triggerer collects events and reports those that it stored once a second, in one step. Without
+        the shift, the poll after an acknowledgement would begin just after a collection, and so would all
+        polls after it: each of their events would wait for almost a second.
+
+        :param next_poll: time of the next poll without the shift (``time.monotonic()``)
+        """
+        now = time.monotonic()
+        next_poll = max(now, next_poll)
+        is_known = self._collected_at is not None and now - self._collected_at < COLLECTION_KNOWN_FOR
+        if self._collected_at is not None and is_known and self._interval >= COLLECTION_INTERVAL:
+            shift = (self._collected_at - COLLECTION_LEAD - next_poll) % COLLECTION_INTERVAL
+            if shift > COLLECTION_INTERVAL / 2 and next_poll + shift - COLLECTION_INTERVAL >= now:
+                shift -= COLLECTION_INTERVAL
+            next_poll += shift
+        return next_poll - now
+
     async def _wait(self, seconds: float) -> None:
-        """Wait; after a failure only until the Connection says something else."""
+        """Sleep; after a failure only until the Connection has changed."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            await asyncio.sleep(min(left, MAX_AGE) if self._trouble.failures else left)
-            if self._trouble.failures and left > MAX_AGE and await self._is_changed():
+            await asyncio.sleep(min(left, MAX_AGE) if self._backoff.failures else left)
+            if self._backoff.failures and left > MAX_AGE and await self._is_connection_changed():
                 return
 
-    async def _is_changed(self) -> bool:
+    async def _is_connection_changed(self) -> bool:
         try:
-            return await target_for(self._conn_id, self._repository, MAX_AGE_IN_TROUBLE) != self._target
+            return await target_for(self._conn_id, self._repository, MAX_AGE_AFTER_FAILURE) != self._target
         except Exception:
             return False
 
     async def _connected(self) -> RegistryTarget:
-        """Keep the client while the Connection is the same."""
-        max_age = MAX_AGE_IN_TROUBLE if self._trouble.failures else MAX_AGE
+        """Return the target; open another client if the Connection has changed."""
+        max_age = MAX_AGE_AFTER_FAILURE if self._backoff.failures else MAX_AGE
         target = await target_for(self._conn_id, self._repository, max_age)
         if target != self._target or self._client is None:
             await self._reconnect(target)
@@ -193,18 +232,16 @@ class RegistryProducer(SharedStreamProducer):
         client = target.client()
         self._client = await client.__aenter__()
         for watched in self._watched.values():
-            watched.go_on()
+            watched.resume()
 
 
-def _by_asset(events: Sequence[PushEvent]) -> dict[WatchedAsset, list[PushEvent]]:
-    groups: dict[WatchedAsset, list[PushEvent]] = {}
-    for event in events:
-        groups.setdefault(event.watched, []).append(event)
+def _by_asset(batches: Iterable[PushBatch]) -> dict[WatchedAsset, list[PushBatch]]:
+    groups: dict[WatchedAsset, list[PushBatch]] = {}
+    for batch in batches:
+        groups.setdefault(batch.watched, []).append(batch)
     return groups
 
 
-def _chunks(events: list[PushEvent]) -> Iterator[list[PushEvent]]:
-    queue_size = conf.getint("triggerer", "shared_stream_subscriber_queue_size", fallback=1024)
-    size = max(1, min(MAX_ANNOUNCED_AT_ONCE, queue_size // 2))
-    for begin in range(0, len(events), size):
-        yield events[begin : begin + size]
+def _round_size() -> int:
+    queue_size: int = conf.getint("triggerer", "shared_stream_subscriber_queue_size", fallback=1024)
+    return max(1, min(MAX_EVENTS_IN_ROUND, queue_size // 2))

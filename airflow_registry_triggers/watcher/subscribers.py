@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""Which assets are watched through a stream at this moment."""
+"""The assets that each shared stream of this triggerer process watches at the moment."""
 
 from __future__ import annotations
 
@@ -22,35 +22,41 @@ StreamKey = tuple[str, str, str]
 @dataclass(eq=False, slots=True)
 class Subscription:
     """
-    An asset that is watched. With each trigger that joins it is another one: the trigger before it may have
-    been detached from the asset a while ago, and what it took since is to be announced again.
+    An asset that is watched.
 
-    :param asset: its name
-    :param rule: which of its tags are watched
-    :param triggers: how many triggers watch it
+    Each Airflow trigger that joins makes another subscription. Airflow may have detached the trigger before
+    it from the asset a while ago; the watcher then emits again what that trigger took.
+
+    :param asset: name of the asset
+    :param rule: rule on the tags that are watched
+    :param trigger_id: id of the Airflow trigger that joined last; None outside of a triggerer
+    :param triggers: number of Airflow triggers that watch the asset
     """
 
     asset: str
     rule: TagRule
+    trigger_id: int | None = None
     triggers: int = 0
 
 
-# The producer is made from one trigger's arguments; what the others of the stream watch stands here.
+# Airflow makes the producer from the arguments of one trigger; all triggers of the stream register here.
 _streams: dict[StreamKey, dict[tuple[str, TagRule], Subscription]] = {}
 
 
 @contextlib.contextmanager
-def watching(key: StreamKey, asset: str, rule: TagRule) -> Iterator[None]:
+def watching(key: StreamKey, asset: str, rule: TagRule, trigger_id: int | None = None) -> Iterator[None]:
     """
-    Be one of those whom a stream polls for.
+    Register an asset with a stream while the context is open.
 
     :param key: the stream
     :param asset: name of the asset
-    :param rule: which of its tags are watched
+    :param rule: rule on the tags that are watched
+    :param trigger_id: id of the Airflow trigger
     """
     of_stream = _streams.setdefault(key, {})
     before = of_stream.get((asset, rule))
-    of_stream[asset, rule] = Subscription(asset, rule, 1 + (before.triggers if before else 0))
+    triggers = 1 + (before.triggers if before else 0)
+    of_stream[asset, rule] = Subscription(asset, rule, trigger_id, triggers)
     try:
         yield
     finally:
@@ -63,7 +69,7 @@ def watching(key: StreamKey, asset: str, rule: TagRule) -> Iterator[None]:
 
 def subscriptions_of(key: StreamKey) -> list[Subscription]:
     """
-    Tell whom a stream polls for.
+    Return the subscriptions of a stream.
 
     :param key: the stream
     """

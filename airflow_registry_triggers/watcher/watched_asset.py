@@ -1,181 +1,226 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""One asset's part of a stream: its watermark, what it announced lately, what it announces now."""
+"""
+One asset of a stream: its watermark, its outbox, and the state machine between them.
+
+::
+
+                     nothing unacknowledged in the outbox
+    NEW ──load──> LOADED ─────────────────────────────────> POLLING <─────┐
+     ▲              │                                          │           │
+     │              │ notifications without acknowledgement    │ pushes    │ all rounds
+     │              ▼                                          ▼           │ acknowledged
+     │           EMITTING <────────────────────────────────────┘           │
+     │              └──────────────────────────────────────────────────────┘
+     │
+     ├── reset(): a write failed, so only the store knows what is stored
+     └── resume(), or the time is over ── BACKING_OFF <── back_off() from any state
+
+The order of writes is the guarantee that no push is lost and none gets two ids:
+
+1. outbox: the notification with its id; from now on it survives the process.
+2. emit: Airflow stores the asset event.
+3. acknowledge: Airflow reports the event as stored.
+4. watermark, only forward: its shards first and its head last.
+
+A process that dies between 1 and 4 leaves an entry in the outbox that is ahead of the watermark. The next
+watcher emits this entry again before it polls, because a poll compares with the watermark only.
+"""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from enum import Enum
+from typing import TYPE_CHECKING
 
 from airflow_registry_triggers.common.state_store import WatermarkStore, state_of_asset
 from airflow_registry_triggers.registry.caching_client import CachingClient
+from airflow_registry_triggers.registry.poll_memory import PollMemory
+from airflow_registry_triggers.registry.scan import compute
 from airflow_registry_triggers.registry.watermark import TagState, Watermark
 from airflow_registry_triggers.watcher.backoff import FailureBackoff
 from airflow_registry_triggers.watcher.outbox import Outbox
+from airflow_registry_triggers.watcher.push_batch import PushBatch, split
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from airflow_registry_triggers.hooks.registry import RegistryTarget
+    from airflow_registry_triggers.notification import Notification
     from airflow_registry_triggers.registry.client import RegistryClient
     from airflow_registry_triggers.registry.poll import Poll
     from airflow_registry_triggers.watcher.subscribers import Subscription
 
-__all__ = ["PushEvent", "WatchedAsset"]
+__all__ = ["AssetState", "WatchedAsset"]
 
 
-@dataclass(slots=True)
-class PushEvent:
-    """
-    A push as it goes through the shared stream.
+class AssetState(Enum):
+    """State of a watched asset; the module's docstring has the diagram."""
 
-    :param watched: the asset that it is for
-    :param payload: the notification's JSON
-    :param again: whether an earlier watcher may have announced it
-    :param taken: whether the asset's trigger has taken it; that another's passed it by proves nothing
-    """
-
-    watched: WatchedAsset
-    payload: dict[str, Any]
-    again: bool = False
-    taken: bool = False
-
-    @property
-    def asset(self) -> str:
-        """Name of the asset."""
-        return self.watched.asset
-
-    @property
-    def mark(self) -> TagState:
-        """What is to be remembered once it is in the metadata database."""
-        pushed = self.payload["push_data"]
-        return TagState(pushed["tag"], self.payload["event"]["generation"], pushed["digest"])
+    NEW = "new"
+    """Neither outbox nor watermark have been read, or they must be read again."""
+    LOADED = "loaded"
+    """Both have been read; what an earlier watcher emitted without acknowledgement comes first."""
+    POLLING = "polling"
+    """All that was emitted is acknowledged, so the watermark is what a poll compares with."""
+    EMITTING = "emitting"
+    """Batches are on their way; the watermark moves with each acknowledgement."""
+    BACKING_OFF = "backing_off"
+    """The last poll failed for this asset alone."""
 
 
 class WatchedAsset:
     """
     An asset that is watched.
 
-    ``stored`` holds what is known to be in the metadata database, and nothing else.
+    ``_stored`` is the watermark that is known to be in the metadata database, and nothing else.
 
-    :param subscription: which asset, and which of its tags
+    :param subscription: the asset and its rule
     :param repository: its repository, for the log
     """
 
     def __init__(self, subscription: Subscription, repository: str) -> None:
         self.asset, self.rule = subscription.asset, subscription.rule
+        self.state = AssetState.NEW
         state = state_of_asset(self.asset)
         self._store = WatermarkStore(state)
-        self._announced = Outbox(state)
+        self._outbox = Outbox(state, subscription.trigger_id)
         self._stored = Watermark()
-        self._unknown: Collection[str] = ()
-        self._is_loaded = False
-        self._is_begun = False
-        self._trouble = FailureBackoff(f"watching {repository} for the asset {self.asset}")
-        self._rests_until = 0.0
+        self._memory = PollMemory()
+        self._open_batches = 0
+        self._backoff = FailureBackoff(f"watcher of {repository} for asset {self.asset}")
+        self._backs_off_until = 0.0
 
     @property
-    def rests(self) -> bool:
-        """Whether it waits because something was wrong with it alone."""
-        return time.monotonic() < self._rests_until
+    def is_backing_off(self) -> bool:
+        """Whether the asset still waits after a failure of its own."""
+        if self.state is AssetState.BACKING_OFF and time.monotonic() >= self._backs_off_until:
+            self.resume()
+        return self.state is AssetState.BACKING_OFF
 
-    def failed(self, error: Exception, interval: float) -> None:
+    def back_off(self, error: Exception, interval: float) -> None:
         """
-        Rest for a while; what is wrong is said once.
+        Leave the asset out of the next polls.
 
-        :param error: what went wrong
+        :param error: reason of the failure
         :param interval: seconds between two polls
         """
-        self._rests_until = time.monotonic() + self._trouble.began(error, interval)
+        self._backs_off_until = time.monotonic() + self._backoff.record_failure(error, interval)
+        self.state = AssetState.BACKING_OFF
 
-    def go_on(self) -> None:
-        """Rest no longer."""
-        self._rests_until = 0.0
+    def resume(self) -> None:
+        """End the back-off."""
+        if self.state is AssetState.BACKING_OFF:
+            self.reset()
 
-    async def pushes(self, target: RegistryTarget, client: RegistryClient | CachingClient) -> list[PushEvent]:
+    def reset(self) -> None:
+        """Read outbox and watermark again before the next poll."""
+        self.state = AssetState.NEW
+
+    async def next_batches(
+        self, target: RegistryTarget, client: RegistryClient | CachingClient
+    ) -> list[PushBatch]:
         """
-        Give what is to be announced: first what an earlier watcher may not have brought through.
+        Return the batches to emit: those of an earlier watcher without acknowledgement, else those of a poll.
 
-        :param target: what is polled
-        :param client: an open client of it
+        :param target: repository and settings
+        :param client: an open client of its registry
         """
-        if not self._is_begun:
-            await self._announced.load()
-            self._is_begun = True
-        await self._load()
-        if unconfirmed := self._announced.take(self._is_unconfirmed):
-            # Before the registry is asked: a poll compares with what was announced, not with what was stored.
-            return self._again(unconfirmed)
-        await self._announced.settle()
+        if self.state is AssetState.NEW:
+            await self._load()
+        if self.state is AssetState.LOADED:
+            if replayed := self._outbox.pop_pending(self._is_unacknowledged):
+                return await self._emitting(replayed, [])
+            self.state = AssetState.POLLING
+        await self._outbox.expire()
         found = await self._polled(target, client)
+        # Baselines and a new scope; the entries of the notifications follow with their acknowledgement.
         await self._save(found.watermark_before)
-        self._trouble.ended()
-        new = [PushEvent(self, notification.to_dict()) for notification in found.notifications]
-        return new + self._again(self._announced.take())
+        self._backoff.record_success()
+        return await self._emitting(self._outbox.pop_undelivered(), found.notifications)
 
-    def begin_anew(self) -> None:
-        """Read again what was written down, and announce it before anything else."""
-        self._is_begun = False
-
-    async def write_down(self, events: Sequence[PushEvent]) -> None:
+    async def append_to_outbox(self, batch: PushBatch) -> None:
         """
-        Store what is about to be announced.
+        Store what is about to be emitted.
 
-        :param events: some of :meth:`pushes`
+        :param batch: one of :meth:`next_batches`
         """
-        await self._announced.add(event.payload for event in events)
+        await self._outbox.append(batch.notifications)
 
-    async def confirm(self, events: Sequence[PushEvent]) -> None:
+    async def acknowledge(self, batches: Sequence[PushBatch]) -> None:
         """
         Move the watermark.
 
-        :param events: those that are in the metadata database
+        :param batches: batches that are in the metadata database
         """
+        by_epoch: dict[str, list[TagState]] = {}
+        for notification in (notification for batch in batches for notification in batch.notifications):
+            by_epoch.setdefault(notification.epoch, []).append(notification.tag_state())
         after = self._stored
-        for event in events:
-            after = after.advanced([event.mark], event.payload["event"]["epoch"])
+        for epoch, states in by_epoch.items():
+            after = after.advanced(states, epoch)
         await self._save(after)
+        for batch in batches:
+            await self._outbox.acknowledge(batch.notifications)
+        self._open_batches -= len(batches)
+        if self.state is AssetState.EMITTING and self._open_batches <= 0:
+            # An earlier watcher may have left more than one event; LOADED looks for the rest.
+            self.state = AssetState.LOADED
 
-    def _again(self, payloads: Sequence[dict[str, Any]]) -> list[PushEvent]:
-        return [PushEvent(self, payload, again=True) for payload in payloads]
+    async def _emitting(self, replayed: list[Notification], new: list[Notification]) -> list[PushBatch]:
+        batches = []
+        left = len(replayed)
+        # Converting a notification costs as much as comparing about twenty tags.
+        parts = await compute(20 * (len(replayed) + len(new)), lambda: list(split([*replayed, *new])))
+        for notifications in parts:
+            batches.append(PushBatch(self, notifications, min(len(notifications), left)))
+            left -= batches[-1].replayed
+        self._open_batches = len(batches)
+        if batches:
+            self.state = AssetState.EMITTING
+        return batches
 
-    def _is_unconfirmed(self, payload: dict[str, Any]) -> bool:
-        mark = PushEvent(self, payload).mark
-        stored = self._stored.mark_of(mark.tag)
-        return self._stored.epoch == payload["event"]["epoch"] and (
-            stored is None or stored.generation < mark.generation
-        )
+    def _is_unacknowledged(self, notification: Notification) -> bool:
+        # Another epoch proves nothing: the watermark was lost after the notification was stored.
+        stored = self._stored.state_of(notification.tag)
+        is_same_epoch = self._stored.epoch == notification.epoch
+        return not is_same_epoch or stored is None or stored.generation < notification.tag_state().generation
 
     async def _polled(self, target: RegistryTarget, client: RegistryClient | CachingClient) -> Poll:
         found = await self._poll(target, client)
-        if (found.notifications or self._stored.epoch is None) and await self._is_behind():
+        if (found.notifications or self._stored.epoch is None) and await self._reload_if_stale(found):
             if isinstance(client, CachingClient):
                 client.forget()
             found = await self._poll(target, client)
         return found
 
     async def _poll(self, target: RegistryTarget, client: RegistryClient | CachingClient) -> Poll:
-        found = await target.poll_with(client, self._stored, self.rule, unknown_before=self._unknown)
-        self._unknown = found.unknown
-        return found
+        return await target.poll_with(client, self._stored, self.rule, memory=self._memory)
 
-    async def _is_behind(self) -> bool:
+    async def _reload_if_stale(self, found: Poll) -> bool:
         """
-        Read what is stored once more, and tell whether it is something else.
+        Return True if the stored watermark is another one, and read it.
 
-        It is where this process was frozen, or cut off, and another triggerer went on for it.
+        This happens after the process was frozen or cut off from the database, and another triggerer took
+        over its watchers meanwhile. Only the shards of the pushed tags are read: each call to the state
+        store delays the event.
         """
+        has_baseline = self._stored.epoch is not None
+        if has_baseline and await self._store.ais_current(self._stored, found.watermark_after):
+            return False
         known, self._stored = self._stored, await self._store.aload()
         return known != self._stored
 
     async def _load(self) -> None:
-        if not self._is_loaded:
-            self._stored = await self._store.aload()
-            self._is_loaded = True
+        await self._outbox.load()
+        self._stored = await self._store.aload()
+        self.state = AssetState.LOADED
 
     async def _save(self, watermark: Watermark) -> None:
-        # A write that fails half way leaves what only the store can tell.
-        self._is_loaded = False
-        await self._store.asave(watermark, self._stored)
-        self._stored, self._is_loaded = watermark, True
+        try:
+            await self._store.asave(watermark, self._stored)
+        except BaseException:
+            # A write that fails half way leaves something that only the store knows.
+            self.reset()
+            raise
+        self._stored = watermark

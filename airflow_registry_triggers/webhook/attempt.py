@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,17 +14,22 @@ from typing import TYPE_CHECKING, Any
 from airflow_registry_triggers.addresses.guard import LookUp, look_up
 from airflow_registry_triggers.addresses.table import Networks, parse_networks
 from airflow_registry_triggers.http_dates import parse_retry_after
-from airflow_registry_triggers.webhook.connection import Answer, Exchange
+from airflow_registry_triggers.webhook.connection import Exchange
 from airflow_registry_triggers.webhook.headers import check_headers, check_sendable, request_headers
 from airflow_registry_triggers.webhook.limits import DEFAULT_TIMEOUT, check_timeout
-from airflow_registry_triggers.webhook.network_errors import NETWORK_ERRORS, Fault, judge_fault
+from airflow_registry_triggers.webhook.network_errors import (
+    NETWORK_ERRORS,
+    Fault,
+    classify_error,
+    classify_proxy_error,
+)
 from airflow_registry_triggers.webhook.outcome import (
     Outcome,
     check_success_statuses,
-    heeds_retry_after,
-    judge_status,
+    classify_status,
+    honors_retry_after,
 )
-from airflow_registry_triggers.webhook.redaction.capture import recorded_body, recorded_headers
+from airflow_registry_triggers.webhook.redaction.capture import MAX_RECORDED, recorded_body, recorded_headers
 from airflow_registry_triggers.webhook.redaction.fields import (
     Masker,
     escape_text,
@@ -35,37 +41,38 @@ from airflow_registry_triggers.webhook.tls import client_context
 from airflow_registry_triggers.webhook.url_target import with_query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
+    from airflow_registry_triggers.webhook.answer import Answer
+    from airflow_registry_triggers.webhook.proxy import Proxy
     from airflow_registry_triggers.webhook.url import Endpoint
 
-__all__ = ["Attempt", "check_headers", "request_headers", "send"]
+__all__ = ["Attempt", "AttemptCancelled", "check_headers", "request_headers", "send"]
 
 _MEANINGS = {
     Outcome.DELIVERED: "delivered",
-    Outcome.RETRY: "not delivered, may be tried again",
-    Outcome.FINAL: "not delivered, and a retry would not change that",
-    Outcome.GONE: "the endpoint is gone for good",
+    Outcome.RETRY: "not delivered, retried while the task has tries left",
+    Outcome.FINAL: "rejected, and a retry cannot change that. Fix the receiver, then clear the task",
+    Outcome.GONE: "the receiver no longer exists. Remove the webhook, or change its URL",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """
-    One attempt and what came of it; nothing in it is secret.
+    One attempt and its result; no field contains a secret.
 
-    :param status_code: the HTTP status as text, ``blocked``, or the class of the error: ``timeout``,
-        ``dns_error``, ``connection_refused``, ``connection_reset``, ``unreachable``, ``tls_error``,
-        ``protocol_error``
-    :param outcome: what it means for the delivery
-    :param ambiguous: whether bytes were sent and no status came: the receiver may have acted
-    :param reason: one sentence in our own words
-    :param request_time: when it began, ISO 8601 in UTC
-    :param duration_ms: from the look-up to the last byte read
-    :param request_headers: as sent, masked
-    :param response_headers: as they came, masked and escaped
+    :param status_code: HTTP status as text, ``blocked``, or the error class: ``timeout``, ``dns_error``,
+        ``connection_refused``, ``connection_reset``, ``unreachable``, ``tls_error``, ``protocol_error``
+    :param outcome: consequence for the delivery
+    :param ambiguous: True if bytes were sent and no status came back: the receiver may have acted
+    :param reason: one sentence
+    :param request_time: start, ISO 8601 in UTC
+    :param duration_ms: from the lookup to the last byte that was read
+    :param request_headers: headers as sent, masked
+    :param response_headers: headers as received, masked and escaped; 4 KiB with the request headers
     :param response_body: at most 4 KiB, masked and escaped, with a marker where it is cut
-    :param retry_after: seconds the receiver asked to wait, None where it did not
+    :param retry_after: Retry-After in seconds, None without one
     """
 
     status_code: str
@@ -80,6 +87,18 @@ class Attempt:
     retry_after: float | None = None
 
 
+class AttemptCancelled(asyncio.CancelledError):
+    """
+    Cancellation of a task while an attempt was running.
+
+    :param attempt: the attempt until then; ``ambiguous`` if bytes were sent, answered if a status was read
+    """
+
+    def __init__(self, attempt: Attempt) -> None:
+        super().__init__()
+        self.attempt = attempt
+
+
 async def send(
     endpoint: Endpoint,
     content: bytes,
@@ -90,23 +109,28 @@ async def send(
     allowed_networks: Networks = (),
     ca_file: str | None = None,
     secret_query: str | None = None,
+    secret_headers: Collection[str] = (),
     masker: Masker | None = None,
     lookup: LookUp = look_up,
+    proxy: Proxy | None = None,
 ) -> Attempt:
     """
-    Make one attempt. Whatever the network or the receiver does is in the result and never raised.
+    Make one attempt. Faults of the network and of the receiver are in the result, and never raised.
 
-    :param endpoint: where to
+    :param endpoint: the receiver
     :param content: the body
     :param headers: from :func:`request_headers`
-    :param timeout: seconds in all, from the look-up to the last byte read, 1 to 60; default 15
-    :param success_statuses: statuses that count as delivered besides 2xx; default none
-    :param allowed_networks: networks that may be reached although they are not public; default none
+    :param timeout: seconds from the lookup to the last byte that is read, 1 to 60
+    :param success_statuses: statuses that count as delivered in addition to 2xx
+    :param allowed_networks: networks that are allowed although they are not public
     :param ca_file: PEM file of certificates to trust instead of the system's
-    :param secret_query: appended to the query when sending
-    :param masker: knows further secrets; those in the URL, the query and the headers are known anyway
-    :param lookup: does the look-up; default the system's
-    :raises ValueError: an argument cannot be used
+    :param secret_query: appended to the query of the request
+    :param secret_headers: names of further headers whose values are secret, in lower case
+    :param masker: masks further secrets; those of the URL, the query and the headers are added
+    :param lookup: resolves names; default the operating system's resolver
+    :param proxy: proxy of the deployment
+    :raises ValueError: an argument is invalid
+    :raises AttemptCancelled: the task was cancelled
     """
     deadline = asyncio.get_running_loop().time() + check_timeout(timeout)
     successes = check_success_statuses(success_statuses)
@@ -120,18 +144,26 @@ async def send(
         ssl_context=client_context(ca_file) if endpoint.scheme == "https" else None,
         allowed_networks=networks,
         lookup=lookup,
+        proxy=proxy,
     )
-    known = (*query_values(secret_query or ""), *secret_header_values(headers), *url_secrets(endpoint.url))
-    record = _Record((masker or Masker()).with_secrets(known), sent)
+    known = (
+        *query_values(secret_query or ""),
+        *secret_header_values(headers, secret_headers),
+        *url_secrets(endpoint.url),
+        *(proxy.secrets if proxy else ()),
+    )
+    masker = (masker or Masker()).with_secrets(known)
+    record = _Record(masker, sent, secret_headers, successes, proxy)
     try:
-        answer = await exchange.post(target, content, sent)
+        return record.answered(await exchange.post(target, content, sent))
     except NETWORK_ERRORS as error:
-        return record.failed(_fault(error, timeout, exchange), ambiguous=exchange.was_sent)
-    return record.answered(answer, successes)
+        return record.failed(_fault(error, timeout, exchange, proxy), ambiguous=exchange.was_sent)
+    except asyncio.CancelledError:
+        raise AttemptCancelled(record.cancelled(exchange)) from None
 
 
 def _complete(endpoint: Endpoint, content: bytes, headers: Mapping[str, str]) -> dict[str, str]:
-    """Add what belongs to the connection."""
+    """Return the headers with those of the connection."""
     return {
         "Host": endpoint.authority,
         "Accept": "*/*",
@@ -142,39 +174,70 @@ def _complete(endpoint: Endpoint, content: bytes, headers: Mapping[str, str]) ->
     }
 
 
-def _fault(error: BaseException, timeout: float, exchange: Exchange) -> Fault:
-    if exchange.guard.refused is not None:
-        return judge_fault(exchange.guard.refused)
-    if type(error) is not TimeoutError:  # ours; a LookUpTimeout says more
-        return judge_fault(error)
-    where = "the request was sent" if exchange.was_sent else "no connection yet"
-    return Fault("timeout", Outcome.RETRY, f"no answer within {timeout:g} s ({where})")
+def _fault(error: BaseException, timeout: float, exchange: Exchange, proxy: Proxy | None) -> Fault:
+    if exchange.guard.blocked is not None:
+        return classify_error(exchange.guard.blocked)
+    if type(error) is TimeoutError:  # the deadline; a LookUpTimeout has a better text
+        via = f" through the proxy {proxy.url}" if proxy else ""
+        where = "the request was sent" if exchange.was_sent else f"no connection{via} yet"
+        return Fault("timeout", Outcome.RETRY, f"no answer within {timeout:g} s ({where})")
+    if proxy and not exchange.was_sent:
+        return classify_proxy_error(error, proxy.url)
+    return classify_error(error)
 
 
 class _Record:
     """The attempt while it is made."""
 
-    def __init__(self, masker: Masker, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        masker: Masker,
+        headers: Mapping[str, str],
+        secret_headers: Collection[str],
+        successes: tuple[int, ...],
+        proxy: Proxy | None,
+    ) -> None:
         self._masker = masker
-        self._headers = headers
+        self._request_headers = recorded_headers(
+            headers.items(), masker, secret_headers, limit=MAX_RECORDED // 2
+        )
+        self._secret_headers = secret_headers
+        self._successes = successes
+        self._proxy = proxy
         self._began = time.monotonic()
         self._time = datetime.now(UTC)
 
     def failed(self, fault: Fault, *, ambiguous: bool) -> Attempt:
-        """Give the attempt of which no status came."""
+        """Return the attempt without a status."""
         return self._attempt(fault, ambiguous=ambiguous)
 
-    def answered(self, answer: Answer, successes: tuple[int, ...]) -> Attempt:
-        """Give the attempt that was answered."""
-        fault = _judged(answer.status, successes)
+    def answered(self, answer: Answer) -> Attempt:
+        """Return the attempt with an answer."""
+        fault = _fault_of_status(answer.status, self._successes)
+        if self._proxy and fault.outcome is not Outcome.DELIVERED:
+            # Over plain HTTP the answer may be the proxy's own.
+            fault = fault._replace(reason=f"{fault.reason} (through the proxy {self._proxy.url})")
         is_status = fault.status_code != "protocol_error"
         return self._attempt(
             fault,
             ambiguous=not is_status,
-            response_headers=recorded_headers(answer.headers, self._masker),
+            response_headers=self._response_headers(answer),
             response_body=recorded_body(answer, self._masker),
             retry_after=_retry_after(answer) if is_status else None,
         )
+
+    def cancelled(self, exchange: Exchange) -> Attempt:
+        """Return the attempt that a cancellation cut: a status that was read decides all the same."""
+        answer = exchange.head.answer("the task was stopped")
+        if answer is not None:
+            return self.answered(answer)
+        where = "after the request was sent" if exchange.was_sent else "before the request was sent"
+        reason = f"the task was stopped {where}; the next try sends the webhook again with the same id"
+        return self.failed(Fault("timeout", Outcome.RETRY, reason), ambiguous=exchange.was_sent)
+
+    def _response_headers(self, answer: Answer) -> Mapping[str, str]:
+        limit = MAX_RECORDED - len(json.dumps(self._request_headers))
+        return recorded_headers(answer.headers, self._masker, self._secret_headers, limit=limit)
 
     def _attempt(self, fault: Fault, **values: Any) -> Attempt:
         took = time.monotonic() - self._began
@@ -184,24 +247,27 @@ class _Record:
             reason=escape_text(self._masker.mask(fault.reason)),
             request_time=self._time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             duration_ms=round(took * 1000),
-            request_headers=recorded_headers(self._headers.items(), self._masker),
+            request_headers=self._request_headers,
             **values,
         )
 
 
-def _judged(status: int, successes: tuple[int, ...]) -> Fault:
+def _fault_of_status(status: int, successes: tuple[int, ...]) -> Fault:
     if status == 101:
-        return Fault("protocol_error", Outcome.FINAL, "the receiver switched protocols, unasked (101)")
+        reason = "the receiver switched protocols without a request for it (101); check the URL"
+        return Fault("protocol_error", Outcome.FINAL, reason)
     if not 200 <= status <= 599:
-        return Fault("protocol_error", Outcome.RETRY, f"the receiver answered {status}: no HTTP status")
-    outcome = judge_status(status, successes)
+        return Fault(
+            "protocol_error", Outcome.RETRY, f"the receiver answered {status}, which is not an HTTP status"
+        )
+    outcome = classify_status(status, successes)
     meaning = _MEANINGS[outcome]
     if outcome is Outcome.FINAL and status < 400:
-        meaning = "redirects are not followed; give the URL it leads to"
+        meaning = "redirects are not followed. Set the URL to the address after the redirect"
     return Fault(str(status), outcome, f"the receiver answered {status}: {meaning}")
 
 
 def _retry_after(answer: Answer) -> float | None:
-    if not heeds_retry_after(answer.status):
+    if not honors_retry_after(answer.status):
         return None
     return parse_retry_after(answer.header("retry-after"), time.time())

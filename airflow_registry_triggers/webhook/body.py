@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""What is sent: the registry's own form, a CloudEvent, or what a template makes of a notification."""
+"""Bodies of webhooks: the format of registries, a CloudEvent, or the result of a template."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ __all__ = [
     "CLOUDEVENTS",
     "CLOUDEVENTS_BINARY",
     "MAX_BODY",
+    "REGISTRY",
     "Body",
     "InvalidBody",
     "build_body",
@@ -30,10 +31,12 @@ __all__ = [
 ]
 
 MAX_BODY = 1024 * 1024
-"""Bytes a body may have."""
+"""Longest body in bytes."""
 
+REGISTRY = "registry"
 CLOUDEVENTS = "cloudevents"
 CLOUDEVENTS_BINARY = "cloudevents-binary"
+FORMATS = (REGISTRY, CLOUDEVENTS, CLOUDEVENTS_BINARY)
 
 EVENT_TYPE = "airflow.registry_triggers.push"
 """The ``type`` of the CloudEvents."""
@@ -43,22 +46,22 @@ CLOUDEVENT_TYPE = "application/cloudevents+json"
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")
 _JINJA = re.compile(r"\{[{%#]")
-# CloudEvents HTTP protocol binding 1.0.2, 3.1.3.2: what a header value may hold unencoded.
+# CloudEvents HTTP protocol binding 1.0.2, 3.1.3.2: characters of a header value that are not encoded.
 _HEADER_SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 
 
 class InvalidBody(ValueError):
-    """A body that cannot be made or sent."""
+    """A body cannot be made or sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
     """
-    What one webhook carries, made once for all attempts.
+    The body of one webhook, made once for all attempts.
 
     :param content: the bytes that are signed and sent
-    :param content_type: the value of ``Content-Type``
-    :param headers: further headers that belong to it (``ce-*`` of a binary CloudEvent)
+    :param content_type: value of ``Content-Type``
+    :param headers: headers that belong to the body (``ce-*`` of a binary CloudEvent)
     """
 
     content: bytes
@@ -68,76 +71,90 @@ class Body:
 
 def encode_json(value: Any) -> bytes:
     """
-    Write JSON: UTF-8, no spaces, no NaN.
+    Return a value as JSON in UTF-8, without spaces and NaN.
 
-    :param value: what to write
-    :raises InvalidBody: it is no JSON, or takes more than 1 MiB
+    :param value: the value
+    :raises InvalidBody: the value is not valid JSON, or takes more than 1 MiB
     """
     try:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         content = text.encode()
     except UnicodeEncodeError:
-        raise InvalidBody("the body holds a lone surrogate, which no valid Unicode text has") from None
+        raise InvalidBody(
+            "the body contains a lone surrogate, which is not valid Unicode; remove it"
+        ) from None
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidBody(f"the body cannot be written as JSON: {error}") from None
+        raise InvalidBody(f"the body is not valid JSON: {error}") from None
     if len(content) > MAX_BODY:
-        raise InvalidBody(f"the body has {len(content)} bytes; at most {MAX_BODY} (1 MiB) are sent")
+        raise InvalidBody(f"the body has {len(content)} bytes; the limit is {MAX_BODY} (1 MiB). Send less")
     return content
 
 
-def build_body(notification: Notification, body: str | None = None, *, webhook_id: str) -> Body:
+def build_body(
+    notification: Notification,
+    body_format: str = REGISTRY,
+    body_template: str | None = None,
+    *,
+    webhook_id: str,
+) -> Body:
     """
-    Make the body of a notification.
+    Return the body of a notification.
 
-    :param notification: what to send
-    :param body: None for the registry's own form, ``cloudevents`` (structured), ``cloudevents-binary``, or a
-        Jinja template that gives JSON; the template sees ``push_data``, ``repository``, ``event``, ``tag``,
-        ``digest``, ``webhook_id``, and all of it as ``notification``
-    :param webhook_id: id of the delivery; the CloudEvent's id too
-    :raises InvalidBody: the template fails or gives no JSON, or the body is over 1 MiB
+    :param notification: the notification
+    :param body_format: ``registry``, ``cloudevents`` (structured) or ``cloudevents-binary``
+    :param body_template: Jinja template that renders to JSON and replaces ``body_format``; its variables are
+        ``push_data``, ``repository``, ``event``, ``tag``, ``digest``, ``webhook_id`` and ``notification``
+    :param webhook_id: id of the delivery, and of the CloudEvent
+    :raises InvalidBody: the template fails or does not render to JSON, or the body exceeds 1 MiB
     """
-    if body is None:
-        return Body(encode_json(notification.registry_form()))
-    if body == CLOUDEVENTS:
+    if body_template is not None:
+        return Body(_rendered(body_template, notification, webhook_id))
+    if body_format == CLOUDEVENTS:
         event = {**_attributes(notification, webhook_id), "data": notification.registry_form()}
         return Body(encode_json(event), CLOUDEVENT_TYPE)
-    if body == CLOUDEVENTS_BINARY:
+    if body_format == CLOUDEVENTS_BINARY:
         attributes = _attributes(notification, webhook_id)
         attributes.pop("datacontenttype")
         headers = {f"ce-{name}": quote(value, safe=_HEADER_SAFE) for name, value in attributes.items()}
         return Body(encode_json(notification.registry_form()), headers=headers)
-    return Body(_rendered(body, notification, webhook_id))
+    return Body(encode_json(notification.registry_form()))
 
 
-def check_body(body: str | None) -> None:
+def check_body(body_format: str = REGISTRY, body_template: str | None = None) -> None:
     """
-    Check what is to be the body, before there is a notification.
+    Check the choice of a body before there is a notification.
 
-    A template is rendered for an example, so that one that gives no JSON is found when a Dag is parsed; one
-    that asks for what the example lacks is judged when it is sent.
+    A template is rendered with an example, so that an invalid one fails when the Dag is parsed. A template
+    that uses a field that the example lacks is checked when it is sent.
 
-    :param body: see :func:`build_body`
-    :raises InvalidBody: it cannot work
+    :param body_format: see :func:`build_body`
+    :param body_template: see :func:`build_body`
+    :raises InvalidBody: the format is unknown, or the template is invalid
     """
-    if body is None or body in (CLOUDEVENTS, CLOUDEVENTS_BINARY):
+    if body_format not in FORMATS:
+        choices = ", ".join(repr(choice) for choice in FORMATS)
+        raise InvalidBody(f"body_format={body_format!r} is not one of {choices}")
+    if body_template is None:
         return
-    if not isinstance(body, str) or not body.strip():
+    if body_format != REGISTRY:
         raise InvalidBody(
-            f"body={body!r}: expected None, {CLOUDEVENTS!r}, {CLOUDEVENTS_BINARY!r} or a Jinja template"
+            f"body_format={body_format!r} and body_template exclude each other; remove one of them"
         )
-    if not _JINJA.search(body):
-        _parsed_json(body)
+    if not isinstance(body_template, str) or not body_template.strip():
+        raise InvalidBody(f"body_template={body_template!r} must be a Jinja template that renders to JSON")
+    if not _JINJA.search(body_template):
+        _parsed_json(body_template)
     from jinja2 import UndefinedError
 
     try:
-        _rendered(body, _example(), "msg_" + "0" * 32)
+        _rendered(body_template, _example(), "msg_" + "0" * 32)
     except InvalidBody as error:
         if not isinstance(error.__cause__, UndefinedError):
             raise
 
 
 def _attributes(notification: Notification, webhook_id: str) -> dict[str, str]:
-    """Give the context attributes of the CloudEvent (CloudEvents 1.0.2)."""
+    """Return the context attributes of the CloudEvent (CloudEvents 1.0.2)."""
     path = f"/{quote(notification.repository)}"
     registry = quote(notification.registry, safe=":[]")
     detected = notification.to_dict().get("event")
@@ -155,7 +172,7 @@ def _attributes(notification: Notification, webhook_id: str) -> dict[str, str]:
 
 @lru_cache(maxsize=32)
 def _template(text: str) -> Template:
-    # Loaded here: only who writes a template needs it.
+    # Imported here, because only templates need Jinja.
     from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -165,15 +182,15 @@ def _template(text: str) -> Template:
         return environment.from_string(text)
     except (TemplateError, RecursionError) as error:
         line = f" (line {error.lineno})" if isinstance(error, TemplateSyntaxError) else ""
-        raise InvalidBody(f"the body's template cannot be read: {error}{line}") from None
+        raise InvalidBody(f"body_template is not valid Jinja{line}: {error}") from None
 
 
 def _no_json(value: object) -> None:
     from jinja2 import Undefined
 
     if isinstance(value, Undefined):
-        str(value)  # raises, and says what is missing
-    raise TypeError(f"a value of type {type(value).__name__} cannot be written as JSON")
+        str(value)  # raises an error that names the missing field
+    raise TypeError(f"a value of type {type(value).__name__} is not valid in JSON")
 
 
 def _rendered(text: str, notification: Notification, webhook_id: str) -> bytes:
@@ -197,10 +214,10 @@ def _rendered(text: str, notification: Notification, webhook_id: str) -> bytes:
             if size > MAX_BODY:
                 break
     except Exception as error:
-        # Whatever an expression in the template raises.
-        raise InvalidBody(f"the body's template fails: {type(error).__name__}: {error}") from error
+        # An expression in a template can raise any exception.
+        raise InvalidBody(f"body_template failed: {type(error).__name__}: {error}") from error
     if size > MAX_BODY:
-        raise InvalidBody(f"the body's template gives more than {MAX_BODY} characters (1 MiB); send less")
+        raise InvalidBody(f"body_template renders to more than {MAX_BODY} characters (1 MiB); send less")
     return encode_json(_parsed_json("".join(pieces)))
 
 
@@ -209,8 +226,8 @@ def _parsed_json(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InvalidBody(
-            f"the body must be JSON, and this is none ({error}): {text.strip()[:80]!a}; "
-            "write values as {{ tag | tojson }}, which puts the quotes"
+            f"body_template must render to JSON, but it renders to {text.strip()[:80]!a} ({error}). Write "
+            "values as {{ tag | tojson }}, which adds the quotes"
         ) from None
 
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""One POST over one new connection, as it goes over the wire."""
+"""One POST over one new connection."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -17,60 +17,39 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from airflow_registry_triggers.addresses.guard import GuardedResolver, LookUp, SocketGuard, look_up
+from airflow_registry_triggers.addresses.table import EVERYWHERE, METADATA_NAMES, AddressBlocked
+from airflow_registry_triggers.webhook.answer import MAX_READ, Answer, AnswerHead
+from airflow_registry_triggers.webhook.answer_protocol import StatusFirstResponse
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
 
-    from aiohttp.client_proto import ResponseHandler
     from aiohttp.connector import Connection
 
     from airflow_registry_triggers.addresses.table import Networks
+    from airflow_registry_triggers.webhook.proxy import Proxy
     from airflow_registry_triggers.webhook.url import Endpoint
 
-__all__ = ["MAX_READ", "Answer", "Exchange"]
+__all__ = ["Exchange"]
 
-MAX_READ = 64 * 1024
-"""Bytes of an answer's body that are read."""
-
-_END_OF_HEAD = b"\r\n\r\n"
 BROKEN = "the body broke off"
+NO_TIME = "the time limit was reached"
+TOO_LONG = "the answer is longer than 64 KiB"
 
-
-@dataclass(slots=True)
-class Answer:
-    """
-    What came back.
-
-    :param status: the status as a number, whatever it is
-    :param headers: names and values as they came
-    :param body: the bytes that were read, not decompressed
-    :param cut: why there is no more of it; empty where it is whole
-    """
-
-    status: int
-    headers: list[tuple[str, str]] = field(default_factory=list)
-    body: bytearray = field(default_factory=bytearray)
-    cut: str = ""
-
-    def header(self, name: str) -> str:
-        """
-        Give a header's value; several are joined with commas, none is empty.
-
-        :param name: in lower case
-        """
-        return ", ".join(value for known, value in self.headers if known.lower() == name)
+_FAULTS = (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError)
 
 
 class Exchange:
     """
     One request and its answer.
 
-    :param endpoint: where to
-    :param deadline: the loop's time when it must end
+    :param endpoint: the receiver
+    :param deadline: time of the event loop when the exchange must end
     :param ssl_context: for https
-    :param allowed_networks: networks that may be reached although they are not public
-    :param lookup: does the look-up
+    :param allowed_networks: networks that are allowed although they are not public
+    :param lookup: resolves the name of the receiver, or of the proxy
+    :param proxy: proxy of the deployment, which resolves the receiver's name
     """
 
     def __init__(
@@ -81,23 +60,33 @@ class Exchange:
         ssl_context: ssl.SSLContext | None,
         allowed_networks: Networks = (),
         lookup: LookUp = look_up,
+        proxy: Proxy | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._deadline = deadline
         self._ssl = ssl_context
-        self.resolver = GuardedResolver(allowed_networks, lookup=lookup)
-        self.guard = SocketGuard(allowed_networks)
+        self._proxy = proxy
+        # The deployment chose the proxy, so its address needs no permission; the proxy checks the receiver's.
+        reachable = EVERYWHERE if proxy else allowed_networks
+        self.resolver = GuardedResolver(reachable, lookup=lookup)
+        self.guard = SocketGuard(reachable)
+        self.head = AnswerHead()
         self.was_sent = False
-        """Whether there was a connection, and bytes of the request may have gone out."""
+        """True once the receiver was connected, so that bytes of the request may have been sent."""
 
     async def post(self, target: str, content: bytes, headers: Mapping[str, str]) -> Answer:
         """
-        Send and read. The deadline and any fault before the status raise; a fault in the body does not.
+        Send the request and read the answer.
 
         :param target: path and query
         :param content: the body
-        :param headers: all headers but Content-Length
+        :param headers: all headers except Content-Length
+        :raises AddressBlocked: the receiver is a metadata service, behind a proxy too
+        :raises TimeoutError: the deadline passed before a status was read
+        :raises OSError, aiohttp.ClientError: the connection failed before a status was read
         """
+        if self._proxy and self._endpoint.host in METADATA_NAMES:
+            raise AddressBlocked(self._endpoint.host, "cloud metadata, by its name")
         token = _current.set(self)
         shared = _join()
         try:
@@ -113,25 +102,36 @@ class Exchange:
         answer: Answer | None = None
         try:
             async with asyncio.timeout_at(self._deadline):
-                response = await session.request(
-                    "POST",
-                    _url(self._endpoint, target),
-                    data=content,
-                    headers=headers,
-                    allow_redirects=False,
-                    ssl=self._ssl or True,
-                    server_hostname=self._endpoint.host if self._ssl else None,
-                )
-                answer = Answer(response.status, [_decoded(pair) for pair in response.raw_headers])
+                response = await self._request(session, target, content, headers)
+                answer = self.head.answer() or Answer(response.status)
                 await _read(response, answer)
-        except TimeoutError:
+        except _FAULTS as error:  # a TimeoutError is an OSError
+            answer = answer or self.head.answer()
             if answer is None:
                 raise
-            answer.cut = "the time was up"
+            answer.cut = NO_TIME if isinstance(error, TimeoutError) else BROKEN
         finally:
             if response is not None:
-                response.close()  # not released: the rest of the body is never wanted
+                response.close()  # not released: nobody reads the rest of the body
         return answer
+
+    async def _request(
+        self, session: aiohttp.ClientSession, target: str, content: bytes, headers: Mapping[str, str]
+    ) -> aiohttp.ClientResponse:
+        proxy = self._proxy
+        login = {"Proxy-Authorization": proxy.authorization} if proxy and proxy.login else {}
+        return await session.request(
+            "POST",
+            _url(self._endpoint, target),
+            data=content,
+            # Without TLS the request itself goes to the proxy; with TLS the receiver must not get the login.
+            headers=headers if self._ssl else {**headers, **login},
+            allow_redirects=False,
+            ssl=self._ssl or True,
+            server_hostname=self._endpoint.host if self._ssl else None,
+            proxy=proxy.url if proxy else None,
+            proxy_headers=login if proxy and self._ssl else None,
+        )
 
 
 async def _read(response: aiohttp.ClientResponse, answer: Answer) -> None:
@@ -139,9 +139,15 @@ async def _read(response: aiohttp.ClientResponse, answer: Answer) -> None:
     try:
         while len(answer.body) < MAX_READ and not content.at_eof():
             answer.body += await content.read(MAX_READ - len(answer.body))
-        answer.cut = "more than 64 KiB came" if len(answer.body) >= MAX_READ else _broken(response)
-    except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError):
+        answer.cut = TOO_LONG if len(answer.body) >= MAX_READ else _broken(response)
+    except TimeoutError:
+        raise
+    except _FAULTS:
         answer.cut = BROKEN
+
+
+def _broken(response: aiohttp.ClientResponse) -> str:
+    return BROKEN if isinstance(response, StatusFirstResponse) and response.is_broken else ""
 
 
 @lru_cache(maxsize=64)
@@ -157,12 +163,23 @@ def _url(endpoint: Endpoint, target: str) -> URL:
     )
 
 
-# What aiohttp calls back does not know for which exchange; tasks that it starts inherit this.
+# aiohttp's callbacks do not take the exchange as an argument; the tasks that aiohttp starts inherit it.
 _current: ContextVar[Exchange] = ContextVar("exchange")
 
 
+class _Response(StatusFirstResponse):
+    """An answer that reads its head into the current exchange."""
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        _current.get().was_sent = True
+        return await super().start(connection)
+
+    def new_head(self) -> AnswerHead:
+        return _current.get().head
+
+
 class _Resolver(AbstractResolver):
-    """The look-up of the current exchange."""
+    """The resolver of the current exchange."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -183,12 +200,12 @@ class _Shared:
     users: int = 0
 
 
-# Making a session costs as much as the signature, the checks and the records of an attempt together.
+# Creating a session costs as much as the signature, the checks and the record of an attempt together.
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = WeakKeyDictionary()
 
 
 def _join() -> _Shared:
-    """Give the session of all exchanges that are under way on this loop. It holds no connection."""
+    """Return the session that all current exchanges of this event loop share. It keeps no connection."""
     loop = asyncio.get_running_loop()
     shared = _shared.get(loop)
     if shared is None:
@@ -215,82 +232,9 @@ def _new_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None),  # one deadline, ours
+        timeout=aiohttp.ClientTimeout(total=None),  # the exchange has its own deadline
         auto_decompress=False,
         trust_env=False,
         skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
-        response_class=_StatusFirstResponse,
+        response_class=_Response,
     )
-
-
-def _decoded(pair: tuple[bytes, bytes]) -> tuple[str, str]:
-    name, value = pair
-    return name.decode("ascii", "backslashreplace"), value.decode("utf-8", "backslashreplace")
-
-
-def _broken(response: aiohttp.ClientResponse) -> str:
-    return BROKEN if isinstance(response, _StatusFirstResponse) and response.is_broken else ""
-
-
-class _StatusFirstResponse(aiohttp.ClientResponse):
-    """
-    An answer whose status stands whatever follows it.
-
-    aiohttp's parser drops the status where the same read brings a broken body, so it is given head and body
-    one after the other; and it leaves the body open for ever, so that is ended here.
-    """
-
-    is_broken = False
-
-    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        _current.get().was_sent = True
-        transport, protocol = connection.transport, connection.protocol
-        if transport is None or protocol is None:
-            return await super().start(connection)
-        feed = _HeadFirst(transport, protocol, self._end_body)
-        transport.set_protocol(feed)
-        started = await super().start(connection)
-        if feed.is_broken:
-            self._end_body()
-        return started
-
-    def _end_body(self) -> None:
-        self.is_broken = True
-        if self.content is not None:  # it is before the start
-            self.content.feed_eof()
-
-
-class _HeadFirst(asyncio.Protocol):
-    def __init__(
-        self, transport: asyncio.Transport, inner: ResponseHandler, on_broken: Callable[[], None]
-    ) -> None:
-        self._transport = transport
-        self._inner = inner
-        self._on_broken = on_broken
-        self._left = MAX_READ
-        self.is_broken = False
-        self.connection_lost = inner.connection_lost  # type: ignore[method-assign]
-        self.eof_received = inner.eof_received  # type: ignore[method-assign]
-        self.pause_writing = inner.pause_writing  # type: ignore[method-assign]
-        self.resume_writing = inner.resume_writing  # type: ignore[method-assign]
-
-    def data_received(self, data: bytes) -> None:
-        first, rest = data[: self._left], data[self._left :]
-        self._left -= len(first)
-        for part in (*_split_heads(first), rest):
-            if part and not self.is_broken:
-                self._inner.data_received(part)
-                self._check()
-
-    def _check(self) -> None:
-        if self._inner.exception() is not None:
-            self.is_broken = True
-            self._on_broken()
-
-
-def _split_heads(data: bytes) -> Iterator[bytes]:
-    while (end := data.find(_END_OF_HEAD)) >= 0:
-        yield data[: end + len(_END_OF_HEAD)]
-        data = data[end + len(_END_OF_HEAD) :]
-    # The end of a head may come in two reads, or be two line feeds.
-    yield from data.splitlines(keepends=True)

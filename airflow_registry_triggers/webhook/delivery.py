@@ -1,33 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""From a notification to an attempt, and from the attempt to its access record."""
+"""Delivery of a notification: one attempt, and its access record."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airflow_registry_triggers.access_record import AccessRecord
-from airflow_registry_triggers.webhook.attempt import Attempt, check_headers, request_headers, send
-from airflow_registry_triggers.webhook.body import Body, build_body, check_body
+from airflow_registry_triggers.webhook.attempt import (
+    Attempt,
+    AttemptCancelled,
+    check_headers,
+    request_headers,
+    send,
+)
+from airflow_registry_triggers.webhook.body import REGISTRY, Body, build_body, check_body
 from airflow_registry_triggers.webhook.limits import DEFAULT_TIMEOUT, check_timeout
-from airflow_registry_triggers.webhook.outcome import MAX_RETRY_AFTER, Outcome, check_success_statuses
-from airflow_registry_triggers.webhook.redaction.capture import MAX_RECORDED
-from airflow_registry_triggers.webhook.redaction.fields import Masker, escape_text, mask_url, url_secrets
+from airflow_registry_triggers.webhook.outcome import Outcome, check_success_statuses
+from airflow_registry_triggers.webhook.proxy import Proxy, parse_proxy
+from airflow_registry_triggers.webhook.redaction.capture import recorded_request_body
+from airflow_registry_triggers.webhook.redaction.fields import Masker, mask_url, url_secrets
+from airflow_registry_triggers.webhook.retry_schedule import MAX_RETRY_AFTER
 from airflow_registry_triggers.webhook.tls import client_context
 from airflow_registry_triggers.webhook.url import Endpoint, EndpointRefused, parse_endpoint
 from airflow_registry_triggers.webhook.url_target import with_query
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from airflow_registry_triggers.notification import Notification
 
-__all__ = ["Delivery", "Result"]
-
-CUT = " [cut: only the beginning is recorded]"
+__all__ = ["Delivery", "DeliveryCancelled", "Result"]
 
 BLOCKED = "blocked"
 
@@ -35,11 +42,11 @@ BLOCKED = "blocked"
 @dataclass(frozen=True, slots=True)
 class Result:
     """
-    One attempt's end.
+    The result of one attempt.
 
     :param record: its access record
-    :param outcome: what it means
-    :param retry_after: seconds the receiver asked to wait for, None where it did not
+    :param outcome: consequence for the delivery
+    :param retry_after: Retry-After in seconds, None without one
     """
 
     record: AccessRecord
@@ -47,41 +54,60 @@ class Result:
     retry_after: float | None = None
 
 
+class DeliveryCancelled(asyncio.CancelledError):
+    """
+    Cancellation of a task while it delivered.
+
+    :param result: the result until then: ``ambiguous`` if bytes were sent and no status came back
+    """
+
+    def __init__(self, result: Result) -> None:
+        super().__init__()
+        self.result = result
+
+
 @dataclass(frozen=True)
 class Delivery:
     """
-    Everything but the notification: where to, with which headers and body, for how long.
+    The settings of a delivery: everything except the notification.
 
-    :param url: where to, as it was given
-    :param headers: the caller's headers
-    :param body: see :func:`airflow_registry_triggers.webhook.body.build_body`
-    :param timeout: seconds of one attempt in all
-    :param success_statuses: statuses that count as delivered besides 2xx
+    :param url: the receiver, as configured
+    :param headers: headers of the request
+    :param body_format: see :func:`airflow_registry_triggers.webhook.body.build_body`
+    :param body_template: see :func:`airflow_registry_triggers.webhook.body.build_body`
+    :param request_timeout: seconds for one attempt in all
+    :param success_statuses: statuses that count as delivered in addition to 2xx
     :param signing_secrets: at most two, current first
-    :param secret_query: appended to the query when sending
-    :param ca_file: certificates to trust instead of the system's
-    :param allowed_networks: networks that may be reached though they are not public
-    :param secrets: further texts that must never be recorded
-    :raises ValueError: an argument that cannot work; a URL that is refused is no error but a record
+    :param secret_query: appended to the query of the request
+    :param secret_headers: names of headers whose values are secret, in lower case
+    :param ca_file: PEM file of certificates to trust instead of the system's
+    :param allowed_networks: networks that are allowed although they are not public
+    :param proxy: URL of the deployment's proxy, empty for none
+    :param secrets: further texts that must not be recorded
+    :raises ValueError: an argument is invalid; a blocked URL is a record instead
     """
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: str | None = None
-    timeout: float = DEFAULT_TIMEOUT
+    body_format: str = REGISTRY
+    body_template: str | None = None
+    request_timeout: float = DEFAULT_TIMEOUT
     success_statuses: Sequence[int] = ()
     signing_secrets: Sequence[str] = field(default=(), repr=False)
     secret_query: str = field(default="", repr=False)
+    secret_headers: Collection[str] = ()
     ca_file: str | None = None
     allowed_networks: Sequence[str] = ()
+    proxy: str = field(default="", repr=False)
     secrets: Sequence[str] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         check_headers(self.headers)
-        check_body(self.body)
-        check_timeout(self.timeout)
+        check_body(self.body_format, self.body_template)
+        check_timeout(self.request_timeout)
         check_success_statuses(self.success_statuses)
         with_query("/", self.secret_query)
+        parse_proxy(self.proxy)
         if self.ca_file:
             client_context(self.ca_file)
 
@@ -89,8 +115,8 @@ class Delivery:
     def _endpoint(self) -> Endpoint | EndpointRefused:
         try:
             return parse_endpoint(self.url, allowed_networks=self.allowed_networks)
-        except EndpointRefused as refusal:
-            return refusal
+        except EndpointRefused as blocked:
+            return blocked
 
     @cached_property
     def _masked_url(self) -> str:
@@ -100,13 +126,18 @@ class Delivery:
     def _masker(self) -> Masker:
         return Masker((*self.secrets, *self.signing_secrets, *url_secrets(self.url)))
 
+    @cached_property
+    def _proxy(self) -> Proxy | None:
+        return parse_proxy(self.proxy)
+
     async def attempt(self, notification: Notification, trigger_name: str, try_number: int) -> Result:
         """
-        Send once. What the policy refuses, and a body that cannot be made, is a result too.
+        Send the notification once. A blocked URL and a failed template are results too.
 
-        :param notification: what to send
+        :param notification: the notification
         :param trigger_name: name of the trigger
         :param try_number: try of the task
+        :raises DeliveryCancelled: the task was cancelled
         """
         webhook_id = notification.webhook_id(trigger_name)
         record = AccessRecord.of(
@@ -118,18 +149,20 @@ class Delivery:
             try_number=try_number,
         )
         try:
-            body = build_body(notification, self.body, webhook_id=webhook_id)
+            body = build_body(notification, self.body_format, self.body_template, webhook_id=webhook_id)
         except ValueError as error:
-            return Result(replace(record, reason=f"no body: {error}"), Outcome.FINAL)
+            reason = f"nothing was sent, because the body cannot be made: {error}"
+            return Result(replace(record, reason=reason), Outcome.FINAL)
         return await self.send_body(body, webhook_id, record)
 
     async def send_body(self, body: Body, webhook_id: str, record: AccessRecord) -> Result:
         """
-        Send a body that is made already.
+        Send a body.
 
-        :param body: what to send
-        :param webhook_id: its id
-        :param record: what is known of the attempt beforehand
+        :param body: the body
+        :param webhook_id: id of the delivery
+        :param record: access record with the fields that are known before the attempt
+        :raises DeliveryCancelled: the task was cancelled
         """
         record = replace(record, status_code=BLOCKED, trigger_url=self._masked_url)
         if isinstance(self._endpoint, EndpointRefused):
@@ -144,49 +177,45 @@ class Delivery:
             timestamp=int(time.time()),
             signing_secrets=self.signing_secrets,
         )
-        attempt = await send(
-            endpoint,
-            body.content,
-            headers,
-            timeout=self.timeout,
-            success_statuses=self.success_statuses,
-            allowed_networks=self.allowed_networks,
-            ca_file=self.ca_file,
-            secret_query=self.secret_query,
-            masker=self._masker,
+        try:
+            attempt = await send(
+                endpoint,
+                body.content,
+                headers,
+                timeout=self.request_timeout,
+                success_statuses=self.success_statuses,
+                allowed_networks=self.allowed_networks,
+                ca_file=self.ca_file,
+                secret_query=self.secret_query,
+                secret_headers=self.secret_headers,
+                masker=self._masker,
+                proxy=self._proxy,
+            )
+        except AttemptCancelled as cancelled:
+            raise DeliveryCancelled(self._result(cancelled.attempt, record, body)) from None
+        return self._result(attempt, record, body)
+
+    def _result(self, attempt: Attempt, record: AccessRecord, body: Body) -> Result:
+        """Return the result; a Retry-After of more than a day makes it final."""
+        is_too_long = attempt.retry_after is not None and attempt.retry_after > MAX_RETRY_AFTER
+        is_final = attempt.outcome is Outcome.RETRY and is_too_long
+        reason = attempt.reason
+        if is_final:
+            reason = (
+                f"{reason}; Retry-After of {attempt.retry_after:.0f} s exceeds 24 h, so the delivery is final"
+            )
+        filled = replace(
+            record,
+            status_code=attempt.status_code,
+            request_time=attempt.request_time,
+            request_headers=attempt.request_headers,
+            request_body=recorded_request_body(body.content, self._masker),
+            response_headers=attempt.response_headers,
+            response_body=attempt.response_body,
+            reason=reason,
+            duration_ms=attempt.duration_ms,
+            ambiguous=attempt.ambiguous,
         )
-        return _judged(attempt, _filled(record, attempt, _recorded(body, self._masker)))
-
-
-def _filled(record: AccessRecord, attempt: Attempt, request_body: str) -> AccessRecord:
-    return replace(
-        record,
-        status_code=attempt.status_code,
-        request_time=attempt.request_time,
-        request_headers=attempt.request_headers,
-        request_body=request_body,
-        response_headers=attempt.response_headers,
-        response_body=attempt.response_body,
-        reason=attempt.reason,
-        duration_ms=attempt.duration_ms,
-        ambiguous=attempt.ambiguous,
-    )
-
-
-def _recorded(body: Body, masker: Masker) -> str:
-    """Give the body as it is recorded; a secret that the cut falls into is left out whole."""
-    is_long = len(body.content) > MAX_RECORDED
-    text = body.content[:MAX_RECORDED].decode(errors="backslashreplace")
-    shown = escape_text(masker.mask(text, is_cut=is_long))
-    is_long = is_long or len(shown) > MAX_RECORDED
-    return f"{shown[: MAX_RECORDED - len(CUT)]}{CUT}" if is_long else shown
-
-
-def _judged(attempt: Attempt, record: AccessRecord) -> Result:
-    """A receiver that asks to wait for longer than a day will not be asked again."""
-    too_long = attempt.retry_after is not None and attempt.retry_after > MAX_RETRY_AFTER
-    if attempt.outcome is Outcome.RETRY and too_long:
-        asked = f"Retry-After asks for {attempt.retry_after:.0f} s, more than 24 h: not tried again"
-        reason = f"{attempt.reason}; {asked}"
-        return Result(replace(record, reason=reason), Outcome.FINAL)
-    return Result(record, attempt.outcome, attempt.retry_after)
+        if is_final:
+            return Result(filled, Outcome.FINAL)
+        return Result(filled, attempt.outcome, attempt.retry_after)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""The headers of a webhook, put together in one place."""
+"""The headers of a webhook, and the checks on them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FRAMING = frozenset(
         "upgrade",
     }
 )
-"""What the sender sets itself or leaves out, since it says how the message is framed."""
+"""Headers that frame the message: the sender sets them itself or omits them."""
 
 # RFC 9110 5.6.2 token; 5.5 field value without obs-text, which aiohttp would send as UTF-8.
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -46,10 +46,10 @@ _VALUE = re.compile(r"[\t -~]*")
 
 def check_headers(headers: Mapping[str, str]) -> None:
     """
-    Check the caller's own headers. The error names the header and never shows its value.
+    Check the headers of a task or Connection. The error names the header and never shows its value.
 
     :param headers: names and values
-    :raises ValueError: one may not be set, or cannot be sent
+    :raises ValueError: a header is reserved or cannot be sent
     """
     check_sendable(headers)
     for name in headers:
@@ -59,27 +59,27 @@ def check_headers(headers: Mapping[str, str]) -> None:
 
 def check_sendable(headers: Mapping[str, str]) -> None:
     """
-    Check headers of a request, ``Content-Type`` and ``webhook-*`` among them.
+    Check the headers of a request, including ``Content-Type`` and ``webhook-*``.
 
     :param headers: names and values
-    :raises ValueError: one would change how the message is framed, or cannot be sent
+    :raises ValueError: a header would change the framing of the message, or cannot be sent
     """
     if not isinstance(headers, Mapping):
-        raise ValueError("headers: expected names and values, such as {'X-Team': 'app'}")
+        raise ValueError("headers must be a mapping of names and values, such as {'X-Team': 'app'}")
     seen: set[str] = set()
     for name, value in headers.items():
         _check_header(name, value)
         if name.lower() in seen:
-            raise ValueError(f"header {name!r}: given twice, in another case; give it once")
+            raise ValueError(f"header {name!r} is set twice, in different case; set it once")
         seen.add(name.lower())
 
 
 def _reserved(name: str) -> ValueError:
-    return ValueError(f"header {name!r}: may not be set, the sender sets it or leaves it out; remove it")
+    return ValueError(f"header {name!r} is reserved for the sender; remove it")
 
 
 def _bad_name(name: object) -> ValueError:
-    return ValueError(f"header {str(name)[:80]!a}: no valid name; letters, digits and hyphens are")
+    return ValueError(f"header {str(name)[:80]!a} is not a valid name; use letters, digits and hyphens")
 
 
 @lru_cache(maxsize=256)
@@ -95,11 +95,11 @@ def _check_header(name: object, value: object) -> None:
         raise _bad_name(name)
     _check_name(name)
     if not isinstance(value, str):
-        raise ValueError(f"header {name!r}: its value must be text, not {type(value).__name__}")
+        raise ValueError(f"header {name!r} must be text, not {type(value).__name__}")
     if not (value.isascii() and value.isprintable()) and not _VALUE.fullmatch(value):
         raise ValueError(
-            f"header {name!r}: its value has characters that may not be sent (CR, LF, NUL, other control "
-            "characters or characters outside ASCII); remove or percent-encode them"
+            f"header {name!r} contains characters that cannot be sent (CR, LF, NUL, other control characters "
+            "or characters outside ASCII); remove or percent-encode them"
         )
 
 
@@ -112,14 +112,14 @@ def request_headers(
     signing_secrets: Sequence[str] = (),
 ) -> dict[str, str]:
     """
-    Put the headers of one attempt together.
+    Return the headers of one attempt.
 
-    :param headers: the caller's own; a ``User-Agent`` among them takes the place of the sender's
-    :param body: what is sent; its own headers win over the caller's
-    :param webhook_id: the same on each attempt
+    :param headers: headers of the task and the Connection; a ``User-Agent`` replaces the sender's
+    :param body: the body; its headers replace those of the task
+    :param webhook_id: id of the delivery, the same on each attempt
     :param timestamp: whole seconds since the epoch, of this attempt
-    :param signing_secrets: none, one or two, current first; default none
-    :raises ValueError: a header, the id or a secret cannot be used
+    :param signing_secrets: at most two, current first
+    :raises ValueError: a header, the id or a secret is invalid
     """
     check_headers(headers)
     check_id(webhook_id)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""The rule on the addresses that a webhook may reach."""
+"""The rule on the addresses of receivers."""
 
 from __future__ import annotations
 

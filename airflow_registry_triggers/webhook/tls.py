@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""TLS as it is spoken to receivers. There is no way to turn verification off."""
+"""TLS for receivers. Verification cannot be turned off."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ __all__ = ["client_context"]
 
 def client_context(ca_file: str | None = None) -> ssl.SSLContext:
     """
-    Give the TLS context: 1.2 or newer, certificates verified, names only from subjectAltName.
+    Return the TLS context: 1.2 or newer, certificates verified, names only from subjectAltName.
 
-    Reading the system's certificates takes tens of milliseconds, so contexts are kept, one for each file as
-    it is now.
+    Reading the system's certificates takes tens of milliseconds, so contexts are cached for each version of
+    a file.
 
     :param ca_file: PEM file of certificates to trust instead of the system's
-    :raises ValueError: the file cannot be read or holds no certificate
+    :raises ValueError: the file cannot be read, or contains no certificate
     """
     if ca_file is None:
         return _context(None, 0)
     try:
         return _context(ca_file, os.stat(ca_file).st_mtime_ns)
     except (OSError, ssl.SSLError, ValueError) as error:
-        detail = error.strerror if isinstance(error, OSError) else "it cannot be named"
+        detail = error.strerror if isinstance(error, OSError) else "the path is not valid"
         raise ValueError(
-            f"ca_file {ca_file!r} cannot be used: {detail}; a PEM file of certificates is wanted"
+            f"ca_file {ca_file!r} cannot be read: {detail}. Set it to a PEM file of certificates"
         ) from None
 
 
 @lru_cache(maxsize=32)
 def _context(ca_file: str | None, mtime_ns: int) -> ssl.SSLContext:
-    # Not ssl.create_default_context: it writes session keys to the file named by SSLKEYLOGFILE.
+    # Not ssl.create_default_context: it writes session keys to the file that SSLKEYLOGFILE names.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.hostname_checks_common_name = False

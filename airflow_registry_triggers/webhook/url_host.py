@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""The host of a URL: one spelling for each, and none that another parser could read as something else."""
+"""The host of a URL in one spelling, which no other parser can read as another host."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _DELIMITERS = frozenset(b"@:/?#[]\\")
 
 class HostError(ValueError):
     """
-    A host that is refused.
+    A host is blocked.
 
     :param reason: ``bad_host`` or ``encoded_host``
-    :param rule: what is wrong and what to write instead
+    :param rule: the rule, and the text to write instead
     """
 
     def __init__(self, reason: str, rule: str) -> None:
@@ -36,18 +36,17 @@ class HostError(ValueError):
 
 def parse_bracketed(text: str) -> str:
     """
-    Read what stands between brackets.
+    Return the IPv6 address in the form of RFC 5952, an IPv4-mapped one in hexadecimal.
 
-    :param text: without the brackets
-    :return: the IPv6 address in the form of RFC 5952, an IPv4-mapped one in hexadecimal too
-    :raises HostError: it is no IPv6 address, or has a zone
+    :param text: the text without the brackets
+    :raises HostError: the text is not an IPv6 address, or has a zone
     """
     if "%" in text:
-        raise HostError("bad_host", "a zone id is not allowed in a URL")
+        raise HostError("bad_host", "a zone id is not allowed in a URL; remove it")
     try:
         address = IPv6Address(text)
     except AddressValueError:
-        raise HostError("bad_host", "only an IPv6 address may stand in brackets") from None
+        raise HostError("bad_host", "brackets must contain an IPv6 address") from None
     if address.ipv4_mapped is None:
         return address.compressed
     low = int(address) & 0xFFFFFFFF  # Python 3.13 writes it as dotted quad, the URL standard does not
@@ -56,11 +55,11 @@ def parse_bracketed(text: str) -> str:
 
 def parse_host(text: str) -> tuple[str, bool]:
     """
-    Read a host that stands without brackets.
+    Return a host without brackets in its one spelling, and True if it had a trailing dot.
 
     :param text: the host, not empty
-    :return: the host in lower case, as A-labels and without a trailing dot; whether it had that dot
-    :raises HostError: it is neither a name of letters, digits and hyphens nor a dotted quad
+    :return: the host in lower case, as A-labels and without the dot
+    :raises HostError: the host is not a name of letters, digits and hyphens, and not a dotted quad
     """
     if "%" in text:
         raise _percent_error(text)
@@ -78,17 +77,19 @@ def parse_host(text: str) -> tuple[str, bool]:
 def _percent_error(text: str) -> HostError:
     # An encoded delimiter moves the end of the host for a parser that decodes first.
     if _DELIMITERS & set(unquote_to_bytes(text.encode("utf-8", "surrogatepass"))):
-        return HostError("bad_host", "a percent sign is not allowed in a host; this one hides a delimiter")
-    return HostError("encoded_host", "a percent sign is not allowed in a host; write the host itself")
+        return HostError(
+            "bad_host", "a percent sign in a host is not allowed, and this one hides a delimiter"
+        )
+    return HostError("encoded_host", "a percent sign is not allowed in a host; write the decoded host")
 
 
 def _ascii_lower(text: str) -> str:
-    # str.lower() would also fold the Kelvin sign to k.
+    # str.lower() also turns the Kelvin sign into k.
     return "".join(chr(ord(char) + 32) if "A" <= char <= "Z" else char for char in text)
 
 
 def _to_ascii(name: str) -> str:
-    # Loaded here: few hosts need it.
+    # Imported here, because few hosts need it.
     import idna
 
     if len(name) > MAX_NAME:
@@ -98,7 +99,7 @@ def _to_ascii(name: str) -> str:
     except (UnicodeError, ValueError):
         raise HostError(
             "encoded_host",
-            "it is no valid internationalized name (IDNA 2008); write it in lower case or xn--",
+            "the name is not valid in IDNA 2008; write it in lower case, or in its xn-- form",
         ) from None
 
 
@@ -109,7 +110,7 @@ def _parse_quad(host: str, dot: bool) -> str:
         address = None
     if address is None:
         raise HostError(
-            "encoded_host", "a host that ends in a number must be an IPv4 address of four plain decimals"
+            "encoded_host", "a host that ends in a number must be an IPv4 address of four decimal numbers"
         )
     return str(address)
 
@@ -119,13 +120,13 @@ def _check_labels(host: str, labels: list[str]) -> None:
         raise HostError("bad_host", f"a name has at most {MAX_NAME} characters")
     for label in labels:
         if not label:
-            raise HostError("bad_host", "an empty label: two dots in a row, or one at the start")
+            raise HostError("bad_host", "the name has two dots in a row, or a dot at the start")
         if len(label) > MAX_LABEL:
             raise HostError("bad_host", f"a label has at most {MAX_LABEL} characters")
         if not _LDH.fullmatch(label):
             raise HostError(
                 "bad_host",
-                "a name has letters, digits and hyphens, and no label begins or ends with a hyphen",
+                "a label consists of letters, digits and hyphens, with no hyphen at an end",
             )
         if label.startswith("xn--"):
             _check_a_label(label)
@@ -139,4 +140,4 @@ def _check_a_label(label: str) -> None:
     except (UnicodeError, ValueError):
         same = False
     if not same:
-        raise HostError("bad_host", "a label begins with xn-- and is no valid punycode")
+        raise HostError("bad_host", "a label begins with xn--, but is not valid punycode")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""Path and query as they are sent: percent-encoded as the URL standard has it, without dot segments."""
+"""Path and query of a request: percent-encoded as in the URL standard, without dot segments."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _DOT = re.compile(r"\.|%2[eE]")
 
 def normalize_target(tail: str) -> str:
     """
-    Make the request target of what follows the authority.
+    Return the request target of the text after the authority.
 
     :param tail: path, query and fragment; the fragment is dropped
-    :return: begins with a slash; a question mark without a query is dropped
+    :return: path and query, beginning with a slash; a question mark without a query is dropped
     """
     path_and_query, _, _ = tail.partition("#")
     path, _, query = path_and_query.partition("?")
@@ -30,17 +30,17 @@ def normalize_target(tail: str) -> str:
 
 def with_query(target: str, query: str) -> str:
     """
-    Append to a target's query. The error never shows it.
+    Return a target with more parameters in its query. The error never shows them.
 
     :param target: path and query
-    :param query: what to append; a ``?`` or ``&`` before it is dropped, and empty changes nothing
-    :raises ValueError: it holds a control character, white space or ``#``
+    :param query: parameters to append; a ``?`` or ``&`` before them is dropped
+    :raises ValueError: the parameters contain a control character, white space or ``#``
     """
     query = query.lstrip("?&")
     if not query:
         return target
     if _NO_QUERY.search(query):
-        raise ValueError("secret_query: control characters, white space and # must be percent-encoded")
+        raise ValueError("secret_query contains a control character, white space or #; percent-encode it")
     return f"{target}{'&' if '?' in target else '?'}{_encode(query, _QUERY_ENCODED)}"
 
 

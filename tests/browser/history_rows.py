@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_registry_triggers.access_record import AccessRecord, by_status_code
+from airflow_registry_triggers.access_log.writer import by_xcom_key
+from airflow_registry_triggers.access_record import AccessRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -207,7 +208,7 @@ def _task_instance(task: Task) -> dict[str, Any]:
 
 
 def _xcoms(task: Task) -> Iterator[dict[str, Any]]:
-    for key, value in {**by_status_code(task.records), **task.xcoms}.items():
+    for key, value in {**by_xcom_key(task.records), **task.xcoms}.items():
         yield {
             "dag_run_id": task.run,
             "task_id": task.task_id,

@@ -530,7 +530,7 @@ LOOKS = {
 }
 
 
-@pytest.mark.parametrize("scan", LOOKS)
+@pytest.mark.parametrize("look", LOOKS)
 def test_no_serious_violation_of_accessibility(
     browser: Browser, airflow: Airflow, runs: dict[str, str], look: str
 ) -> None:

@@ -194,7 +194,7 @@ def cluster(
                     "conn_type": "oci_registry",
                     "host": "127.0.0.1",
                     "port": registry.port,
-                    "extra": {"scheme": "http", "poll_interval": 1, **(extra or {})},
+                    "extra": {"scheme": "http", "poll_interval": 1, "flap_limit": 0, **(extra or {})},
                 },
                 **{f"webhook_{path.strip('/')}": _webhook(receiver, path) for path in paths},
             },

@@ -123,7 +123,9 @@ def run_plan(running: Cluster, plan: Plan) -> tuple[Verdict, list[tuple[float, s
     return ledger.verdict(running.receiver.received("/hook")), killed
 
 
-def print_table(plan: Plan, verdict: Verdict, killed: list[tuple[float, str]], running: Cluster) -> None:
+def print_table(
+    plan: Plan, verdict: Verdict, killed: list[tuple[float, str]], running: Cluster, duplicates: int
+) -> None:
     counts = ", ".join(
         f"{name} {sum(who == name for _, who in killed)}" for name in ("triggerer", "scheduler", WORKER)
     )
@@ -138,7 +140,7 @@ def print_table(plan: Plan, verdict: Verdict, killed: list[tuple[float, str]], r
         "repeated": len(verdict.repeated),
         "with another id": len(verdict.renamed),
         "runs": len(running.run_ids()),
-        "duplicates dropped by the match": len(running.verdicts("duplicate")),
+        "duplicates": duplicates,
     }
     print(f"\n| {' | '.join(cells)} |\n|{'---|' * len(cells)}\n| {' | '.join(map(str, cells.values()))} |")
 
@@ -146,13 +148,15 @@ def print_table(plan: Plan, verdict: Verdict, killed: list[tuple[float, str]], r
 def check(plan: Plan, folder: Path) -> None:
     with cluster(folder, {"chaos.py": event_dag(DAG_ID)}) as running:
         verdict, killed = run_plan(running, plan)
-        print_table(plan, verdict, killed, running)
+        duplicates = len(running.verdicts("duplicate"))
+        print_table(plan, verdict, killed, running, duplicates)
     workers = [at for at, who in killed if who == WORKER]
     assert not verdict.lost
     assert not verdict.invented
     assert not verdict.renamed
     assert not verdict.repeated_without(workers, AFTER_A_WORKER)
     assert verdict.delivered > 0
+    assert duplicates <= verdict.delivered
 
 
 def number(name: str, default: int) -> int:

@@ -16,6 +16,7 @@ from tests.harness.plain_http import Response, request
 from tests.harness.processes import Process, find_program, free_port, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import trustme
@@ -49,6 +50,7 @@ class DockerRegistry:
     :param port: default a free one
     :param protected: whether it wants USER and PASSWORD (Basic)
     :param ca: a certificate authority; the registry then speaks TLS with a certificate of it
+    :param settings: further sections of the registry's configuration, such as ``proxy``
     """
 
     def __init__(
@@ -58,12 +60,15 @@ class DockerRegistry:
         port: int | None = None,
         protected: bool = False,
         ca: trustme.CA | None = None,
+        settings: Mapping[str, object] | None = None,
     ) -> None:
         self.folder = folder
+        self.ca_file = str(folder / "ca.pem") if ca else None
         self.port = port or free_port()
         self.protected = protected
         self.scheme = "https" if ca else "http"
         self._ca = ca
+        self._settings = settings or {}
         self._log = folder / "registry.log"
         self._seen = 0
         folder.mkdir(parents=True, exist_ok=True)
@@ -108,6 +113,7 @@ class DockerRegistry:
             users = self.folder / "htpasswd"
             users.write_text(_HTPASSWD)
             config["auth"] = {"htpasswd": {"realm": "tests", "path": str(users)}}
+        config.update(self._settings)
         path = self.folder / "config.yml"
         path.write_text(json.dumps(config, indent=1))  # YAML is a superset of JSON
         return path

@@ -59,7 +59,7 @@ def test_yaml_and_where_there_is_more(home):
     )
     (entry,) = yaml.safe_load(done.stdout)
     assert entry["repository"] == "team/other"
-    assert "there is more: --cursor" in done.stderr
+    assert "More entries: --cursor" in done.stderr
 
 
 def test_a_table_shows_nothing_that_a_terminal_obeys(home):
@@ -71,7 +71,7 @@ def test_a_table_shows_nothing_that_a_terminal_obeys(home):
 
 
 def test_a_bad_filter_is_told(home):
-    with pytest.raises(RuntimeError, match="status='2000': must be an HTTP status"):
+    with pytest.raises(RuntimeError, match="status='2000' is not a status"):
         home.run("registry-triggers", "access-log", "--status", "2000")
 
 

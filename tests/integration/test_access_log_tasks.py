@@ -13,9 +13,9 @@ from airflow_registry_triggers import (
     RegistryPushSensor,
     TriggerMatchOperator,
     WebhookDeliverOperator,
-    metrics,
 )
 from airflow_registry_triggers.access_record import AccessRecord
+from airflow_registry_triggers.common import metrics
 from tests.harness.dag_test import run_dag
 from tests.harness.receiver import Answer
 from tests.integration.test_chain import new_dag, notification
@@ -69,7 +69,7 @@ def some(*tags):
     return [notification(tag, id=f"{n:032x}", registry="r.example") for n, tag in enumerate(tags)]
 
 
-def test_verdicts_and_deliveries_are_counted_by_status_with_their_duration(chain, collected):
+def test_metrics_of_a_chain_count_each_status(chain, collected):
     chain.receiver.script("/hook", Answer(200), Answer(404))
     run_dag(chain_of(some("a", "b", "c")))
     ours = {name: count for name, count in collected.counts.items() if name.startswith("registry_triggers.")}
@@ -86,7 +86,7 @@ def test_verdicts_and_deliveries_are_counted_by_status_with_their_duration(chain
     assert triggers == {"to_prod__eu"}, "no character that a StatsD line is split at"
 
 
-def test_pushes_that_a_sensor_finds_are_counted(chain, collected):
+def test_metrics_of_a_sensor_count_its_pushes(chain, collected):
     chain.push("v1", "v2")
     with new_dag() as dag:
         RegistryPushSensor(
@@ -96,7 +96,7 @@ def test_pushes_that_a_sensor_finds_are_counted(chain, collected):
     assert collected.counts[metrics.DETECTED] == 2
 
 
-def test_without_airflows_stats_nothing_is_counted_and_all_else_goes_on(monkeypatch):
+def test_metrics_without_airflows_stats_count_nothing(monkeypatch):
     for module in ("airflow.observability.stats", "airflow.sdk.observability.stats"):
         monkeypatch.setitem(sys.modules, module, None)
     metrics.count_detected(1, metrics.WATCHER)
@@ -106,7 +106,7 @@ def test_without_airflows_stats_nothing_is_counted_and_all_else_goes_on(monkeypa
 
 
 @pytest.mark.parametrize("task", ["match", "deliver"])
-def test_a_task_links_to_its_entries_also_when_it_failed(chain, task):
+def test_link_of_a_failed_task_opens_its_records(chain, task):
     chain.receiver.script("/hook", Answer(404))
     dag = chain_of(some("a"))
     run = run_dag(dag)
@@ -116,7 +116,7 @@ def test_a_task_links_to_its_entries_also_when_it_failed(chain, task):
     assert parse_qs(link.query) == {"dag_id": [dag.dag_id], "run_id": [run.run_id], "task_id": [task]}
 
 
-def test_the_link_of_a_mapped_task_under_a_path(monkeypatch):
+def test_link_of_a_mapped_task_has_its_index(monkeypatch):
     from airflow.sdk.types import TaskInstanceKey
 
     from airflow_registry_triggers.links.access_log import AccessLogLink

@@ -75,7 +75,7 @@ def notification(tag="release-v1", **event):
     }
 
 
-def test_a_deferred_sensor_goes_on_when_something_is_pushed(chain):
+def test_sensor_deferred_until_a_push_returns_it(chain):
     with new_dag() as dag:
         sensor(chain, deferrable=True, timeout=60)
     seeded(chain, dag)
@@ -94,7 +94,7 @@ def test_a_deferred_sensor_goes_on_when_something_is_pushed(chain):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_push_is_detected_matched_and_delivered(chain, mode):
+def test_chain_after_a_push_delivers_it(chain, mode):
     dag = whole_chain(chain, **MODES[mode])
     seeded(chain, dag)
     digest = chain.push("release-v1")
@@ -122,11 +122,22 @@ def test_a_push_is_detected_matched_and_delivered(chain, mode):
     assert sent["trigger_name"] == "prod"
     assert sent["trigger_tag"] == "release-v.*"
     assert sent["trigger_log_id"] == f"{received.header('webhook-id')}/1"
-    assert run.xcoms["deliver"]["access_log.200"] == run.xcoms["deliver"]["return_value"]
+    (stored,) = run.xcoms["deliver"]["access_log.200"]
+    assert stored["request_body"]
+    assert run.xcoms["deliver"]["return_value"] == [
+        {
+            "id": stored["notification_id"],
+            "repository": chain.repository,
+            "tag": "release-v1",
+            "digest": digest,
+            "status_code": "200",
+            "reason": stored["reason"],
+        }
+    ]
     assert run.xcoms["match"]["access_log.untriggered"][0]["tag"] == "other"
 
 
-def test_the_three_modes_give_the_same_answer(chain):
+def test_sensor_in_three_modes_returns_the_same_pushes(chain):
     dags = {}
     for mode, options in MODES.items():
         with new_dag() as dags[mode]:
@@ -142,7 +153,7 @@ def test_the_three_modes_give_the_same_answer(chain):
         }
 
 
-def test_what_was_handed_on_is_not_handed_on_again(chain):
+def test_chain_without_a_new_push_delivers_nothing_again(chain):
     dag = whole_chain(chain)
     seeded(chain, dag)
     chain.push("release-v1")
@@ -155,13 +166,13 @@ def test_what_was_handed_on_is_not_handed_on_again(chain):
     assert len(set(ids)) == len(ids) == 2
 
 
-def test_a_first_run_that_notifies(chain):
+def test_chain_with_first_run_notify_delivers_existing_tags(chain):
     chain.push("release-v1", "release-v2")
     run_dag(whole_chain(chain, first_run="notify"))
     assert {body["push_data"]["tag"] for body in chain.bodies()} == {"release-v1", "release-v2"}
 
 
-def test_without_a_match_everything_downstream_is_skipped(chain):
+def test_match_without_a_match_skips_all_downstream_tasks(chain):
     dag = whole_chain(chain)
     with dag:
 
@@ -181,7 +192,7 @@ def test_without_a_match_everything_downstream_is_skipped(chain):
     assert "whole tag" in record["reason"]
 
 
-def test_one_task_instance_for_each_delivery(chain):
+def test_deliver_mapped_over_a_match_sends_one_each(chain):
     with new_dag() as dag:
         found = sensor(chain, first_run="notify")
         matched = TriggerMatchOperator(task_id="match", notifications=found.output)
@@ -195,7 +206,7 @@ def test_one_task_instance_for_each_delivery(chain):
 
 
 @pytest.mark.parametrize("status", [200, 404, 500])
-def test_a_mapped_instance_is_named_after_what_it_did(chain, status):
+def test_deliver_mapped_names_its_instance_after_the_result(chain, status):
     chain.receiver.script("/hook", Answer(status))
     with new_dag() as dag:
         WebhookDeliverOperator.partial(
@@ -209,7 +220,7 @@ def test_a_mapped_instance_is_named_after_what_it_did(chain, status):
     assert named == f"team/app:a → {status}"
 
 
-def test_mapped_matches_give_lists_that_are_flattened(chain):
+def test_deliver_after_mapped_matches_flattens_their_lists(chain):
     with new_dag() as dag:
         matched = TriggerMatchOperator.partial(task_id="match", tags=["a"]).expand(
             notifications=[notification("a"), notification("b")]
@@ -222,7 +233,7 @@ def test_mapped_matches_give_lists_that_are_flattened(chain):
     assert [body["push_data"]["tag"] for body in chain.bodies()] == ["a"]
 
 
-def test_in_a_mapped_task_group_only_the_instance_is_skipped(chain):
+def test_match_in_a_mapped_task_group_skips_only_its_instance(chain):
     with new_dag() as dag:
 
         @task_group
@@ -243,7 +254,7 @@ def test_in_a_mapped_task_group_only_the_instance_is_skipped(chain):
     assert [body["push_data"]["tag"] for body in chain.bodies()] == ["a"]
 
 
-def test_a_run_with_a_notification_in_its_conf_is_a_test_of_the_trigger(chain):
+def test_chain_with_a_notification_in_the_conf_tests_the_trigger(chain):
     dag = whole_chain(chain)
     seeded(chain, dag)
     run = run_dag(dag, conf={"notification": notification()})
@@ -256,19 +267,33 @@ def test_a_run_with_a_notification_in_its_conf_is_a_test_of_the_trigger(chain):
     assert run_dag(dag).states["deliver"] == "success", "the watermark must not have moved"
 
 
-def test_a_conf_may_hold_a_list_and_fails_for_what_is_none(chain):
+def test_match_with_malformed_values_in_the_conf_records_them_and_delivers_the_others(chain):
     run = run_dag(whole_chain(chain), conf={"notification": [notification(), {"bad": "x" * 500}, "text"]})
-    assert run.states["match"] == "failed"
-    (error,) = [line["exception"] for line in run.log("match") if "exception" in line]
-    assert "'push_data' is missing" in error
-    assert "x" * 150 in error
-    assert "x" * 200 not in error
-    # The others went on.
-    assert run.states["deliver"] == "success"
+    assert run.states == {"push": "success", "match": "success", "deliver": "success"}
+    assert statuses(run) == ["triggered", "malformed", "malformed"]
+    first, second = run.xcoms["match"]["access_log.malformed"]
+    assert first["reason"].startswith("value 2: not a notification: 'push_data' is missing")
+    assert "x" * 150 in first["reason"]
+    assert "x" * 200 not in first["reason"]
+    assert first["trigger_log_id"] != second["trigger_log_id"]
+    (warning,) = [line for line in run.log("match") if line["level"] == "warning"]
+    assert "2 of 3 values are not notifications" in str(warning["event"])
     assert [body["push_data"]["tag"] for body in chain.bodies()] == ["release-v1"]
 
 
-def test_after_another_failure_nothing_is_sent(chain):
+def test_match_with_malformed_values_only_fails_without_a_retry(chain):
+    run = run_dag(whole_chain(chain, match={"retries": 3}), conf={"notification": [{"bad": 1}, "text"]})
+    assert run.states["match"] == "failed"
+    assert run.states["deliver"] == "upstream_failed"
+    (error,) = [line["exception"] for line in run.log("match") if "exception" in line]
+    assert "got 2 values, and none of them is a notification" in error
+    assert [record["status_code"] for record in run.xcoms["match"]["access_log.malformed"]] == [
+        "malformed"
+    ] * 2
+    assert chain.receiver.received() == []
+
+
+def test_deliver_after_a_failed_task_is_upstream_failed(chain):
     with new_dag() as dag:
 
         @task(retries=0)
@@ -280,11 +305,11 @@ def test_after_another_failure_nothing_is_sent(chain):
         )
         approve() >> deliver
     run = run_dag(dag)
-    assert run.states == {"approve": "failed", "deliver": "failed"}
+    assert run.states == {"approve": "failed", "deliver": "upstream_failed"}
     assert chain.receiver.received() == []
 
 
-def test_no_notification_at_all_is_a_skip(chain):
+def test_deliver_without_notifications_is_skipped(chain):
     with new_dag() as dag:
         TriggerMatchOperator(task_id="match")
         WebhookDeliverOperator(task_id="deliver", notifications=[], webhook_conn_id="webhook_default")
@@ -301,7 +326,7 @@ def test_no_notification_at_all_is_a_skip(chain):
         (Answer(reset=True), "connection_reset"),
     ],
 )
-def test_a_receiver_that_does_not_take_it(chain, answer, status):
+def test_deliver_to_a_failing_receiver_records_the_status(chain, answer, status):
     chain.receiver.script("/hook", answer, Answer(200))
     with new_dag() as dag:
         WebhookDeliverOperator(
@@ -318,7 +343,7 @@ def test_a_receiver_that_does_not_take_it(chain, answer, status):
     assert run.xcoms["deliver"][f"access_log.{status}"]
 
 
-def test_a_retry_sends_only_what_is_not_settled_and_keeps_the_ids(chain):
+def test_deliver_in_a_retry_sends_only_pending_ones_with_the_same_ids(chain):
     chain.receiver.script("/hook", Answer(503), Answer(404), Answer(200))
     with new_dag() as dag:
         WebhookDeliverOperator(
@@ -341,7 +366,7 @@ def test_a_retry_sends_only_what_is_not_settled_and_keeps_the_ids(chain):
     assert [attempt["status_code"] for attempt in retried["attempts"]] == ["503"]
 
 
-def test_a_url_that_is_refused_is_a_record_and_nothing_is_sent(chain, monkeypatch):
+def test_deliver_to_a_blocked_url_records_it_and_sends_nothing(chain, monkeypatch):
     monkeypatch.setenv("AIRFLOW_VAR_HOOK", "https://127.0.0.1:8443/x?key=planted")
     with new_dag() as dag:
         WebhookDeliverOperator(
@@ -356,7 +381,7 @@ def test_a_url_that_is_refused_is_a_record_and_nothing_is_sent(chain, monkeypatc
     assert "planted" not in repr(run.lines)
 
 
-def test_a_templated_rule_is_checked_when_it_is_rendered(chain, monkeypatch):
+def test_match_with_a_templated_bad_rule_fails_when_rendered(chain, monkeypatch):
     monkeypatch.setenv("AIRFLOW_VAR_RULE", "(?=x)")
     with new_dag() as dag:
         TriggerMatchOperator(
@@ -377,28 +402,28 @@ def test_a_templated_rule_is_checked_when_it_is_rendered(chain, monkeypatch):
         (lambda: RegistryPushSensor(task_id="t", repository="a/b", tag_regex="(?=x)"), "look-around"),
         (lambda: RegistryPushSensor(task_id="t", repository="a/b", first_run="all"), "first_run"),
         (lambda: RegistryPushSensor.partial(task_id="t", repository="a b"), "no repository name"),
-        (lambda: WebhookDeliverOperator(task_id="t", notifications=[]), "nowhere to send"),
+        (lambda: WebhookDeliverOperator(task_id="t", notifications=[]), "receiver is missing"),
         (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="https://h:8443/"), "443"),
         (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h:22/"), "22"),
         (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="ftp://h/"), "ftp"),
         (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="h/x"), "scheme"),
         (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h:0/"), "0"),
         (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h:70000/"), "70000"),
-        (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h/", timeout=90), "1 to 60"),
+        (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h/", request_timeout=90), "1 to 60"),
         (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h/", success_statuses=[700]), "700"),
         (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h/", headers={"Host": "x"}), "Host"),
-        (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h/", body="{{ x"), "body"),
+        (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h/", body_template="{{ x"), "body"),
         (lambda: WebhookDeliverOperator.partial(task_id="t", url="http://h:22/"), "22"),
     ],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:.*was never mapped")
-def test_what_is_literal_is_checked_when_the_dag_is_parsed(make, words):
+def test_operators_with_a_bad_literal_argument_raise_while_parsing(make, words):
     with pytest.raises(ValueError) as error:
         make()
     assert words in str(error.value)
 
 
-def test_a_literal_query_is_a_warning():
+def test_deliver_with_a_literal_query_warns():
     with pytest.warns(UserWarning, match="secret_query"):
         WebhookDeliverOperator(task_id="t", notifications=[], url="https://hooks.example.com/x?key=1")
 
@@ -419,15 +444,15 @@ def statuses(run, task="match"):
     return [record["status_code"] for record in run.access_records(task)]
 
 
-def test_a_push_that_comes_twice_is_passed_on_once():
+def test_match_of_a_push_in_two_runs_is_a_duplicate_in_the_second():
     dag = match_dag(notifications=[pushed()])
     first = run_dag(dag)
     again = run_dag(dag)
     assert (statuses(first), statuses(again)) == (["triggered"], ["duplicate"])
-    assert first.run_id in again.access_records()[0]["reason"]
+    assert "an earlier run of this Dag processed this push at 20" in again.access_records()[0]["reason"]
 
 
-def test_the_same_generation_with_another_digest_is_another_push():
+def test_match_of_another_id_with_the_same_generation_triggers():
     dag_id = new_dag().dag_id
     seen = []
     for push_id in "12":
@@ -437,7 +462,7 @@ def test_the_same_generation_with_another_digest_is_another_push():
     assert seen == ["triggered", "triggered"]
 
 
-def test_a_test_of_the_trigger_is_no_duplicate_and_makes_none():
+def test_match_by_conf_is_not_a_duplicate_and_makes_none():
     dag_id = new_dag().dag_id
     with DAG(dag_id, schedule=None) as by_conf:
         TriggerMatchOperator(task_id="match")
@@ -450,7 +475,7 @@ def test_a_test_of_the_trigger_is_no_duplicate_and_makes_none():
     assert statuses(run_dag(real)) == ["duplicate"]
 
 
-def test_collapse_passes_the_newest_of_each_tag_and_never_the_older_one_later():
+def test_match_with_collapse_triggers_the_newest_and_never_the_older_later():
     older, newer = pushed(push_id="1", generation=1), pushed(push_id="2", generation=2)
     dag_id = new_dag().dag_id
 
@@ -464,7 +489,7 @@ def test_collapse_passes_the_newest_of_each_tag_and_never_the_older_one_later():
     assert statuses(run_with(older)) == ["duplicate"]
 
 
-def test_a_match_mapped_over_rules_judges_by_each(chain):
+def test_match_mapped_over_rules_applies_each(chain):
     with new_dag() as dag:
         TriggerMatchOperator.partial(task_id="match", notifications=[pushed("a")]).expand_kwargs(
             [{"trigger_name": "one", "tags": ["a"]}, {"trigger_name": "two", "tag_regex": "a.*"}]
@@ -473,7 +498,7 @@ def test_a_match_mapped_over_rules_judges_by_each(chain):
     assert statuses(run, "match[0]") == statuses(run, "match[1]") == ["triggered"]
 
 
-def test_of_two_matches_before_one_delivery_one_is_enough(chain):
+def test_deliver_after_two_matches_needs_one(chain):
     with new_dag() as dag:
         none = TriggerMatchOperator(task_id="none", tags=["x"], notifications=[notification("a", id="1")])
         some = TriggerMatchOperator(task_id="some", tags=["a"], notifications=[notification("a", id="1")])
@@ -485,7 +510,7 @@ def test_of_two_matches_before_one_delivery_one_is_enough(chain):
     assert len(chain.bodies()) == 1
 
 
-def test_a_delivery_outside_a_mapped_group_gets_what_any_instance_passed_on(chain):
+def test_deliver_outside_a_mapped_group_gets_the_pushes_of_any_instance(chain):
     with new_dag() as dag:
 
         @task_group
@@ -502,7 +527,7 @@ def test_a_delivery_outside_a_mapped_group_gets_what_any_instance_passed_on(chai
     assert [body["push_data"]["tag"] for body in chain.bodies()] == ["a"]
 
 
-def test_of_two_sensors_before_one_match_one_push_is_enough(chain):
+def test_match_after_two_sensors_needs_one_push(chain):
     with new_dag() as dag:
         found = sensor(chain, task_id="found", first_run="notify")
         empty = sensor(chain, task_id="empty", timeout=0.2)
@@ -513,7 +538,7 @@ def test_of_two_sensors_before_one_match_one_push_is_enough(chain):
     assert statuses(run) == ["triggered"]
 
 
-def test_ids_of_notifications_without_one_differ_between_mapped_instances(chain):
+def test_match_mapped_without_ids_gives_each_instance_its_own(chain):
     with new_dag() as dag:
         TriggerMatchOperator.partial(task_id="match").expand(
             notifications=[notification("a"), notification("b")]
@@ -524,7 +549,7 @@ def test_ids_of_notifications_without_one_differ_between_mapped_instances(chain)
 
 
 @pytest.mark.filterwarnings("ignore:.*was never mapped")
-def test_literal_secrets_are_a_warning():
+def test_deliver_with_literal_secrets_warns():
     with pytest.warns(UserWarning, match="secret_query or path"):
         WebhookDeliverOperator(
             task_id="t",

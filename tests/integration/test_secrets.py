@@ -79,7 +79,7 @@ def echo(receiver: Receiver, path: str, *secrets: str) -> None:
     receiver.script(path, Answer(500, headers={"X-Echo": f"{plain}; {quoted}"}, body=body))
 
 
-def test_planted_secrets_are_found_nowhere(tmp_path: Path) -> None:
+def test_airflow_with_planted_secrets_stores_none_of_them(tmp_path: Path) -> None:
     with Receiver() as receiver:
         echo(receiver, "/by-connection", IN_SECRET_QUERY, IN_HEADER, SIGNING)
         echo(receiver, "/by-variable", IN_URL, IN_HEADER)

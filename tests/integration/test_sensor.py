@@ -41,7 +41,7 @@ def to(connect):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_no_such_repository(chain, mode):
+def test_sensor_of_a_missing_repository_fails(chain, mode):
     run = run_dag(one_sensor(chain, repository="no/such", **MODES[mode]))
     assert run.states == {"push": "failed"}
     text = failure(run)
@@ -51,7 +51,7 @@ def test_no_such_repository(chain, mode):
 
 
 @pytest.mark.parametrize(("login", "password"), [("robot", "wrong-password"), (None, None)])
-def test_wrong_password(chain, to, tmp_path, login, password):
+def test_sensor_with_a_wrong_password_fails(chain, to, tmp_path, login, password):
     with DockerRegistry(tmp_path, protected=True) as protected:
         to(protected.port, login=login, password=password)
         run = run_dag(one_sensor(chain))
@@ -60,7 +60,7 @@ def test_wrong_password(chain, to, tmp_path, login, password):
     assert "wrong-password" not in repr(run.lines)
 
 
-def test_a_right_password(chain, to, tmp_path):
+def test_sensor_with_a_right_password_succeeds(chain, to, tmp_path):
     with DockerRegistry(tmp_path, protected=True) as protected:
         images.put_image(protected, images.Image("x"), chain.repository, ["a"])
         user, password = protected.credentials
@@ -74,7 +74,7 @@ def test_a_right_password(chain, to, tmp_path):
     assert password not in repr(run.lines)
 
 
-def test_a_host_that_is_no_registry(chain, to):
+def test_sensor_of_a_host_that_is_not_a_registry_fails(chain, to):
     page = Answer(404, headers={"Content-Type": "text/html"}, body=b"<html>not here</html>")
     for path in (f"/v2/{chain.repository}/tags/list", "/v2/"):
         chain.receiver.script(path, page)
@@ -84,7 +84,7 @@ def test_a_host_that_is_no_registry(chain, to):
     assert "not_a_registry" in failure(run)
 
 
-def test_a_tls_fault_and_a_ca_file(chain, to, tmp_path):
+def test_sensor_with_an_untrusted_certificate_needs_a_ca_file(chain, to, tmp_path):
     ca = trustme.CA()
     with DockerRegistry(tmp_path, ca=ca) as secure:
         images.put_image(secure, images.Image("x"), chain.repository, ["a"])
@@ -97,7 +97,7 @@ def test_a_tls_fault_and_a_ca_file(chain, to, tmp_path):
         assert run_dag(one_sensor(chain, first_run="notify")).states == {"push": "success"}
 
 
-def test_a_missing_connection_and_a_wrong_host(chain, connect):
+def test_sensor_without_a_valid_connection_fails(chain, connect):
     run = run_dag(one_sensor(chain, registry_conn_id="nowhere", retries=0))
     assert run.states == {"push": "failed"}
     run = run_dag(one_sensor(chain, repository="ghcr.io/team/app"))
@@ -105,7 +105,7 @@ def test_a_missing_connection_and_a_wrong_host(chain, connect):
     assert "is for 127.0.0.1" in failure(run)
 
 
-def test_a_registry_that_is_down_is_waited_for_until_the_sensors_own_time_out(chain, to):
+def test_sensor_of_a_registry_that_is_down_waits_until_its_timeout(chain, to):
     to(free_port())
     began = time.monotonic()
     run = run_dag(one_sensor(chain, timeout=2, poke_interval=0.5))
@@ -118,7 +118,7 @@ def test_a_registry_that_is_down_is_waited_for_until_the_sensors_own_time_out(ch
     }
 
 
-def test_soft_and_never_fail_skip_where_an_airflow_user_expects_it(chain):
+def test_sensor_with_soft_fail_fails_on_errors_and_with_never_fail_skips(chain):
     for mode in MODES.values():
         hidden = run_dag(one_sensor(chain, repository="no/such", soft_fail=True, **mode))
         assert hidden.states == {"push": "failed"}, "what a person must mend is no wait that was in vain"
@@ -128,7 +128,7 @@ def test_soft_and_never_fail_skip_where_an_airflow_user_expects_it(chain):
         }
 
 
-def test_more_pushes_than_the_storm_limit_are_held_and_not_lost(chain, to):
+def test_sensor_over_the_storm_limit_fails_and_loses_nothing(chain, to):
     to(chain.registry.port, {"storm_limit": 3})
     dag = one_sensor(chain, soft_fail=True, timeout=1)
     seeded(chain, dag)
@@ -141,7 +141,7 @@ def test_more_pushes_than_the_storm_limit_are_held_and_not_lost(chain, to):
     assert {item["push_data"]["tag"] for item in run.xcoms["push"]["return_value"]} == {"a", "b", "c", "d"}
 
 
-def test_facts_and_time_zone_come_from_the_connection(chain, to):
+def test_sensor_takes_facts_and_time_zone_from_the_connection(chain, to):
     to(
         chain.registry.port,
         {"region": "cn-hangzhou", "repo_type": "PUBLIC", "timezone": "Pacific/Kiritimati"},
@@ -154,7 +154,7 @@ def test_facts_and_time_zone_come_from_the_connection(chain, to):
     assert detected[:13].replace("T", " ") != pushed[:13], "14 hours apart"
 
 
-def test_tags_narrow_what_is_asked_of_the_registry(chain):
+def test_sensor_with_named_tags_requests_these_only(chain):
     with new_dag() as dag:
         sensor(chain, tags=["a", "b"])
     chain.push("a", *[f"t{n}" for n in range(20)])
@@ -167,7 +167,7 @@ def test_tags_narrow_what_is_asked_of_the_registry(chain):
     assert len(set(polls.values())) == 1
 
 
-def test_an_unchanged_poll_of_10_tags_costs_11_requests(chain):
+def test_sensor_without_changes_sends_11_requests_for_10_tags(chain):
     chain.push(*[f"t{n}" for n in range(10)])
     with new_dag() as dag:
         sensor(chain, timeout=0)
@@ -177,7 +177,7 @@ def test_an_unchanged_poll_of_10_tags_costs_11_requests(chain):
     assert len(chain.registry.requests()) == 11
 
 
-def test_a_mapped_sensor_keeps_each_repository_apart(chain):
+def test_mapped_sensor_keeps_repositories_apart(chain):
     other = f"{chain.repository}-other"
     images.put_image(chain.registry, images.Image("o"), other, ["o1"])
     chain.push("c1")
@@ -192,7 +192,7 @@ def test_a_mapped_sensor_keeps_each_repository_apart(chain):
     assert [item["push_data"]["tag"] for item in run.xcoms["push[1]"]["return_value"]] == ["o2"]
 
 
-def test_a_changed_rule_is_a_baseline_for_what_it_newly_covers(chain):
+def test_sensor_with_a_changed_rule_records_a_baseline(chain):
     dag_id = new_dag().dag_id
 
     def with_rule(**rule):

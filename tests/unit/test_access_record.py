@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from airflow_registry_triggers.access_record import (
     BODY_LEFT_OUT,
+    VERDICTS,
     AccessRecord,
-    by_status_code,
-    within_limit,
+    AccessRecordDict,
+    RecordSummary,
+    Status,
 )
 from airflow_registry_triggers.notification import Notification
 from airflow_registry_triggers.tag_rule import TagRule
@@ -54,14 +58,15 @@ def record(**values):
     )
 
 
-def test_the_fields_are_those_of_the_design():
+def test_to_dict_always_has_the_fields_of_the_design():
     assert set(record().to_dict()) == {*REGISTRYS_NAMES, *OUR_NAMES, "ambiguous"}
+    assert set(record().to_dict()) == set(AccessRecordDict.__annotations__)
 
 
-def test_a_verdicts_record():
+def test_of_verdict_fills_rule_and_notification():
     of_verdict = AccessRecord.of_verdict(
         NOTIFICATION,
-        status_code="untriggered",
+        status_code=Status.UNTRIGGERED,
         reason="no",
         trigger_name="prod",
         rule=TagRule(tags=["a", "b"]),
@@ -78,7 +83,16 @@ def test_a_verdicts_record():
     assert fields["request_time"].endswith("Z")
 
 
-def test_the_log_line_is_flat_and_prefixed():
+def test_of_malformed_names_the_value_and_the_reason():
+    fields = AccessRecord.of_malformed(
+        "v1", reason="value 1: bad", trigger_name="prod", try_number=3
+    ).to_dict()
+    assert fields["status_code"] == "malformed"
+    assert fields["reason"] == "value 1: bad"
+    assert (fields["trigger_log_id"], fields["try_number"]) == ("v1", 3)
+
+
+def test_log_fields_are_flat_and_prefixed():
     fields = record(response_headers={"X": "1"}, attempts=({"try_number": 1},)).log_fields()
     assert all(name.startswith("access_") for name in fields)
     assert all(isinstance(value, str | int | None) for value in fields.values())
@@ -86,20 +100,41 @@ def test_the_log_line_is_flat_and_prefixed():
     assert json.loads(fields["access_attempts"]) == [{"try_number": 1}]
 
 
-def test_records_are_grouped_by_status_code():
-    groups = by_status_code(within_limit([record(), record(status_code="500"), record(tag="b")]))
-    assert set(groups) == {"access_log.200", "access_log.500"}
-    assert [item["tag"] for item in groups["access_log.200"]] == ["", "b"]
+def test_log_fields_begin_with_status_image_and_reason():
+    names = [name.removeprefix("access_") for name in record().log_fields()]
+    assert names[:4] == ["status_code", "repository", "tag", "reason"]
+    assert names[-1] == "attempts"
 
 
-def test_bodies_beyond_the_limit_are_left_out_and_say_so():
-    records = [record(request_body="x" * 1000, response_body="y") for _ in range(5)]
-    kept = within_limit(records, limit=4000)
-    assert [item["request_body"] == BODY_LEFT_OUT for item in kept] == [False, False, True, True, True]
-    assert kept[-1]["response_body"] == BODY_LEFT_OUT
-    assert within_limit([record()], limit=0)[0]["request_body"] == ""
+@pytest.mark.parametrize("name", ["request_body", "response_body"])
+def test_without_bodies_replaces_a_body_by_a_note(name):
+    assert getattr(record(**{name: "x" * 1000}).without_bodies(), name) == BODY_LEFT_OUT
+    assert getattr(record().without_bodies(), name) == ""
 
 
-def test_json_survives():
-    fields = record(attempts=({"try_number": 1},)).to_dict()
+def test_without_headers_keeps_the_reason():
+    kept = record(
+        request_headers={"a": "b"}, attempts=({"x": 1},), request_body="x", reason="why"
+    ).without_headers()
+    assert (kept.request_headers, kept.response_headers, kept.attempts) == ({}, {}, ())
+    assert (kept.request_body, kept.reason) == (BODY_LEFT_OUT, "why")
+
+
+def test_summary_has_the_six_fields_of_the_return_value():
+    summary = record(
+        notification_id="e1", repository="team/app", tag="v1", digest="sha256:d", reason="ok"
+    ).summary()
+    assert summary == {
+        "id": "e1", "repository": "team/app", "tag": "v1", "digest": "sha256:d", "status_code": "200", "reason": "ok",
+    }  # fmt: skip
+    assert set(summary) == set(RecordSummary.__annotations__)
+
+
+def test_to_dict_survives_json():
+    fields = record(status_code=Status.TIMEOUT, attempts=({"try_number": 1},)).to_dict()
     assert AccessRecord(**json.loads(json.dumps(fields))).to_dict() == fields
+    assert type(fields["status_code"]) is str
+
+
+def test_verdicts_are_statuses_without_http():
+    assert [str(status) for status in VERDICTS] == ["triggered", "untriggered", "duplicate", "malformed"]

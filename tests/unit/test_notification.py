@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_registry_triggers.notification import InvalidNotification, Notification, push_id
+from airflow_registry_triggers.notification import (
+    InvalidNotification,
+    Notification,
+    TagState,
+    fallback_id,
+    push_id,
+)
 
 PAYLOADS = Path(__file__).resolve().parents[2].parent / "shared" / "payloads"
 
@@ -26,16 +32,16 @@ JSON = st.recursive(
 )
 
 
-def test_what_goes_in_comes_out_with_its_order_and_unknown_keys():
+def test_to_dict_keeps_order_and_unknown_keys():
     data = {**PUSH, "extra": {"x": 1}, "push_data": {**PUSH["push_data"], "pusher": "me"}}
     assert json.dumps(Notification.from_dict(data).to_dict()) == json.dumps(data)
 
 
-def test_the_registrys_form_has_two_keys():
+def test_registry_form_has_two_keys():
     assert list(Notification.from_dict({"extra": 1, **PUSH}).registry_form()) == ["push_data", "repository"]
 
 
-def test_the_registrys_form_has_its_order_whatever_the_order_that_came():
+def test_registry_form_of_sorted_keys_has_the_registrys_order():
     data = json.loads(json.dumps(PUSH, sort_keys=True))
     data["push_data"] = {"x": 1, "tag": "a", "pushed_at": "p", "digest": "d"}
     data["repository"] = {"repo_type": "PUBLIC", "namespace": "team", "name": "app", "y": 2}
@@ -44,14 +50,14 @@ def test_the_registrys_form_has_its_order_whatever_the_order_that_came():
     assert list(form["repository"]) == ["name", "namespace", "repo_type", "y"]
 
 
-def test_what_is_read_from_it():
+def test_properties_of_a_push_have_its_values():
     notification = Notification.from_dict(PUSH)
     assert (notification.tag, notification.repository, notification.id) == ("latest", "team/app", "e" * 32)
     assert notification.digest == "sha256:" + "a" * 64
     assert (notification.registry, notification.action) == ("registry.example.com", "new")
 
 
-def test_a_copy_is_a_copy():
+def test_to_dict_returns_a_copy():
     data = json.loads(json.dumps(PUSH))
     notification = Notification.from_dict(data)
     data["push_data"]["tag"] = "changed"
@@ -76,13 +82,13 @@ def test_a_copy_is_a_copy():
         ({"push_data": {"tag": "a"}, "repository": {"name": 1}}, "'repository.repo_full_name'"),
     ],
 )
-def test_what_is_none_says_which_key(data, words):
+def test_from_dict_of_a_malformed_value_names_the_key(data, words):
     with pytest.raises(InvalidNotification) as error:
         Notification.from_dict(data)
     assert words in str(error.value)
 
 
-def test_no_more_than_200_characters_are_shown():
+def test_from_dict_of_a_long_value_quotes_200_characters():
     with pytest.raises(InvalidNotification) as error:
         Notification.from_dict({"x": "y" * 1000})
     shown = str(error.value).partition("got ")[2]
@@ -91,7 +97,7 @@ def test_no_more_than_200_characters_are_shown():
 
 
 @given(JSON)
-def test_any_json_is_a_notification_or_an_error(data):
+def test_from_dict_of_any_json_returns_or_raises_invalid_notification(data):
     try:
         notification = Notification.from_dict(data)
     except InvalidNotification:
@@ -102,7 +108,7 @@ def test_any_json_is_a_notification_or_an_error(data):
 
 @pytest.mark.skipif(not PAYLOADS.is_dir(), reason="the shared payloads are not here")
 @pytest.mark.parametrize("name", ["alibaba_acr.json", "alibaba_acr_captured_2019.json", "dockerhub.json"])
-def test_payloads_of_registries_that_have_this_form(name):
+def test_from_dict_of_recorded_payloads_reads_them(name):
     data = json.loads((PAYLOADS / name).read_text())
     notification = Notification.from_dict(data)
     assert notification.to_dict() == data
@@ -111,7 +117,7 @@ def test_payloads_of_registries_that_have_this_form(name):
 
 
 @pytest.mark.skipif(not PAYLOADS.is_dir(), reason="the shared payloads are not here")
-def test_every_payload_is_read_or_refused_with_a_reason():
+def test_from_dict_of_every_payload_reads_it_or_names_the_key():
     for path in sorted(PAYLOADS.glob("*.json")):
         try:
             Notification.from_dict(json.loads(path.read_text()))
@@ -119,7 +125,7 @@ def test_every_payload_is_read_or_refused_with_a_reason():
             assert "missing or no" in str(error) or "expected an object" in str(error), path.name
 
 
-def test_an_id_comes_from_the_run_and_the_position_where_there_is_none():
+def test_with_fallback_id_without_an_id_uses_source_and_position():
     bare = Notification.from_dict({key: PUSH[key] for key in ("push_data", "repository")})
     first, second = bare.with_fallback_id("manual__1", 0), bare.with_fallback_id("manual__1", 1)
     assert len(first.id) == 32
@@ -128,7 +134,7 @@ def test_an_id_comes_from_the_run_and_the_position_where_there_is_none():
     assert Notification.from_dict(PUSH).with_fallback_id("manual__1", 0).id == "e" * 32
 
 
-def test_push_ids_tell_every_part_apart():
+def test_push_id_with_another_part_differs():
     base = ("epoch", "registry", "team/app", "latest", 1, "sha256:a")
     ids = {push_id(*base)}
     for position in range(len(base)):
@@ -140,7 +146,7 @@ def test_push_ids_tell_every_part_apart():
     assert push_id("a", "bc", "", "", 1, "") != push_id("ab", "c", "", "", 1, "")
 
 
-def test_the_webhook_id_is_stable_and_differs_by_trigger():
+def test_webhook_id_is_stable_and_differs_by_trigger():
     notification = Notification.from_dict(PUSH)
     webhook_id = notification.webhook_id("prod")
     assert webhook_id == notification.webhook_id("prod")
@@ -148,3 +154,20 @@ def test_the_webhook_id_is_stable_and_differs_by_trigger():
     assert webhook_id.startswith("msg_")
     assert len(webhook_id) == 36
     assert "." not in webhook_id
+
+
+def test_tag_state_of_a_push_has_tag_generation_and_digest():
+    push = Notification.from_dict(PUSH).with_event(generation=3, epoch="abc")
+    assert push.tag_state() == TagState("latest", 3, "sha256:" + "a" * 64)
+    assert push.epoch == "abc"
+
+
+def test_tag_state_without_an_event_is_generation_0():
+    bare = Notification.from_dict({"push_data": {"tag": "v1"}, "repository": {"name": "app"}})
+    assert bare.tag_state() == TagState("v1", 0, None)
+    assert bare.epoch == ""
+
+
+def test_fallback_id_equals_the_id_of_a_notification_without_one():
+    bare = Notification.from_dict({key: PUSH[key] for key in ("push_data", "repository")})
+    assert bare.with_fallback_id("run", 4).id == fallback_id("run", 4)

@@ -59,7 +59,7 @@ def test_what_it_needs_is_what_is_documented(wheel):
     assert wanted == {
         "apache-airflow", "apache-airflow-providers-http", "aiohttp", "google-re2", "idna", "jinja2", "pendulum", "yarl"
     }  # fmt: skip
-    design = (ROOT / "docs" / "design.md").read_text()
+    design = (ROOT / "docs" / "contributing" / "design.md").read_text()
     assert all(
         name in design
         for name in ("aiohttp", "google-re2", "idna", "pendulum", "jinja2", "yarl", "providers-http")

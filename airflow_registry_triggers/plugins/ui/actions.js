@@ -18,7 +18,13 @@ function Ask({ open, title, children, confirm, busy, error, onConfirm, onClose, 
           C.Dialog.Content,
           null,
           h(C.Dialog.Header, null, h(C.Dialog.Title, null, title)),
-          h(C.Dialog.Body, null, children, error && h(C.Box, { mt: 3 }, h(Message, { palette: "red", role: "alert", title: "It did not work" }, error))),
+          h(
+            C.Dialog.Body,
+            null,
+            children,
+            error &&
+              h(C.Box, { mt: 3 }, h(Message, { palette: "red", role: "alert", title: "It did not work" }, error)),
+          ),
           h(
             C.Dialog.Footer,
             null,
@@ -67,11 +73,34 @@ function Redeliver({ details, onChange }) {
   return h(
     React.Fragment,
     null,
-    h(C.Button, { size: "sm", variant: "outline", disabled: !may, title: may ? undefined : "Your role may not clear this task", onClick: action.open }, "Redeliver"),
+    h(
+      C.Button,
+      {
+        size: "sm",
+        variant: "outline",
+        disabled: !may,
+        title: may ? undefined : "Your role may not clear this task",
+        onClick: action.open,
+      },
+      "Redeliver",
+    ),
     h(
       Ask,
-      { open: action.isOpen, title: `Send ${count} again?`, confirm: "Redeliver", busy: action.busy, error: action.error, onConfirm: () => action.run(), onClose: action.close },
-      h(C.Text, { overflowWrap: "anywhere" }, `This clears the task ${plain(entry.task_id)}${entry.map_index >= 0 ? ` [${entry.map_index}]` : ""} of run ${plain(entry.run_id)}. It sends ${count} again, delivered or not, with the same webhook-ids.`),
+      {
+        open: action.isOpen,
+        title: `Send ${count} again?`,
+        confirm: "Redeliver",
+        busy: action.busy,
+        error: action.error,
+        onConfirm: () => action.run(),
+        onClose: action.close,
+      },
+      h(
+        C.Text,
+        { overflowWrap: "anywhere" },
+        `This clears the task ${plain(entry.task_id)}${entry.map_index >= 0 ? ` [${entry.map_index}]` : ""} ` +
+          `of run ${plain(entry.run_id)}. It sends ${count} again, delivered or not, with the same webhook-ids.`,
+      ),
     ),
   );
 }
@@ -81,7 +110,11 @@ function sampleOf(entry) {
   const name = entry.repository.split("/");
   return {
     push_data: { digest, pushed_at: new Date().toISOString().slice(0, 19).replace("T", " "), tag: entry.tag },
-    repository: { name: name[name.length - 1], namespace: name.slice(0, -1).join("/"), repo_full_name: entry.repository },
+    repository: {
+      name: name[name.length - 1],
+      namespace: name.slice(0, -1).join("/"),
+      repo_full_name: entry.repository,
+    },
   };
 }
 
@@ -110,17 +143,48 @@ function TestTrigger({ details, onChange }) {
   return h(
     React.Fragment,
     null,
-    h(C.Button, { size: "sm", variant: "outline", disabled: !may, title: may ? undefined : "Your role may not start a run", onClick: open }, "Test"),
+    h(
+      C.Button,
+      {
+        size: "sm",
+        variant: "outline",
+        disabled: !may,
+        title: may ? undefined : "Your role may not start a run",
+        onClick: open,
+      },
+      "Test",
+    ),
     h(
       Ask,
-      { open: action.isOpen, title: `Test ${plain(entry.dag_id)}?`, confirm: "Start the test", busy: action.busy, error: action.error, done: action.done, onConfirm: () => action.run(), onClose: action.close },
+      {
+        open: action.isOpen,
+        title: `Test ${plain(entry.dag_id)}?`,
+        confirm: "Start the test",
+        busy: action.busy,
+        error: action.error,
+        done: action.done,
+        onConfirm: () => action.run(),
+        onClose: action.close,
+      },
       action.done
         ? h(C.Text, { role: "status" }, "Started: ", h(To, { to: runPath(action.done) }, plain(action.done.run_id)))
         : h(
             C.Box,
             null,
-            h(C.Text, { mb: 2 }, "This starts a run of the Dag with this notification in its conf. Where its rule triggers, webhooks are really sent."),
-            h(C.Textarea, { "aria-label": "Notification", fontFamily: "mono", fontSize: "xs", rows: 12, value: text, onChange: (event) => setText(event.target.value) }),
+            h(
+              C.Text,
+              { mb: 2 },
+              "This starts a run of the Dag with this notification in its conf. " +
+                "If its rule matches, real webhooks are sent.",
+            ),
+            h(C.Textarea, {
+              "aria-label": "Notification",
+              fontFamily: "mono",
+              fontSize: "xs",
+              rows: 12,
+              value: text,
+              onChange: (event) => setText(event.target.value),
+            }),
           ),
     ),
   );

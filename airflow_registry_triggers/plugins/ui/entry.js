@@ -17,8 +17,12 @@ function Exchange({ title, headers, body }) {
     C.Box,
     { flex: "1 1 320px", minW: 0 },
     h(C.Heading, { as: "h3", size: "sm" }, title),
-    lines.length ? h(Raw, { label: `${title}: headers` }, lines.join("\n")) : h(C.Text, { fontSize: "sm", color: "fg.muted" }, "No headers"),
-    body ? h(Raw, { label: `${title}: body` }, plain(indented(body))) : h(C.Text, { fontSize: "sm", color: "fg.muted" }, "No body"),
+    lines.length
+      ? h(Raw, { label: `${title}: headers` }, lines.join("\n"))
+      : h(C.Text, { fontSize: "sm", color: "fg.muted" }, "No headers"),
+    body
+      ? h(Raw, { label: `${title}: body` }, plain(indented(body)))
+      : h(C.Text, { fontSize: "sm", color: "fg.muted" }, "No body"),
   );
 }
 
@@ -64,7 +68,8 @@ function Details({ entry, onChange }) {
     const note = state.error && h(C.Box, { mb: 3 }, h(Message, { title: "As it was before" }, state.error.message));
     return h(React.Fragment, null, note, h(Opened, { details: state.details, onChange }));
   }
-  if (state.error) return h(Message, { palette: "red", title: "This entry cannot be shown", role: "alert" }, state.error.message);
+  if (state.error)
+    return h(Message, { palette: "red", title: "This entry cannot be shown", role: "alert" }, state.error.message);
   return h(C.Flex, { align: "center", gap: 2, role: "status" }, h(C.Spinner, { size: "sm" }), "Loading the entry");
 }
 
@@ -91,10 +96,25 @@ function Opened({ details, onChange }) {
         ["Push", entry.repo_event],
         ["Dag", h(To, { to: `/dags/${encodeURIComponent(entry.dag_id)}` }, plain(entry.dag_id))],
         ["Run", h(To, { to: runPath(entry) }, plain(entry.run_id))],
-        ["Task log", h(To, { to: logPath(entry, entry.try_number) }, `${plain(entry.task_id)}${entry.map_index >= 0 ? ` [${entry.map_index}]` : ""}, try ${entry.try_number}`)],
-        ["Asset", details.asset_id === null ? null : h(To, { to: `/assets/${details.asset_id}` }, plain(details.asset_uri))],
+        [
+          "Task log",
+          h(
+            To,
+            { to: logPath(entry, entry.try_number) },
+            `${plain(entry.task_id)}${entry.map_index >= 0 ? ` [${entry.map_index}]` : ""}, try ${entry.try_number}`,
+          ),
+        ],
+        [
+          "Asset",
+          details.asset_id === null ? null : h(To, { to: `/assets/${details.asset_id}` }, plain(details.asset_uri)),
+        ],
         // Airflow's UI has no page of one event; this one lists those that began the run.
-        ["Asset event", details.asset_id === null ? null : h(To, { to: `${runPath(entry)}/asset_events` }, `event ${details.asset_event_id}`)],
+        [
+          "Asset event",
+          details.asset_id === null
+            ? null
+            : h(To, { to: `${runPath(entry)}/asset_events` }, `event ${details.asset_event_id}`),
+        ],
         ["Task state", entry.task_state],
         ["Ambiguous", entry.ambiguous ? "Bytes were sent and no status came back: it may have arrived." : ""],
       ],

@@ -55,7 +55,9 @@ function Choice({ label, value, options, onChange }) {
       h(
         C.NativeSelect.Field,
         { value, onChange: (event) => onChange(event.target.value), "aria-label": label },
-        (known ? options : [...options, [value, plain(value)]]).map(([option, text]) => h("option", { key: option, value: option }, text)),
+        (known ? options : [...options, [value, plain(value)]]).map(([option, text]) =>
+          h("option", { key: option, value: option }, text),
+        ),
       ),
       h(C.NativeSelect.Indicator),
     ),
@@ -111,7 +113,8 @@ function Filters({ filters, fixed, set }) {
     setBetween(value === CUSTOM_TIME);
     set({ since: value === CUSTOM_TIME ? "" : value, until: "" });
   };
-  const search = (name, label) => h(Search, { key: name, label, hint: TIP, value: filters[name] || "", onChange: (value) => set({ [name]: value }) });
+  const search = (name, label) =>
+    h(Search, { key: name, label, hint: TIP, value: filters[name] || "", onChange: (value) => set({ [name]: value }) });
   return h(
     C.Box,
     {
@@ -124,11 +127,17 @@ function Filters({ filters, fixed, set }) {
       mb: 4,
       onSubmit: (event) => event.preventDefault(),
     },
-    h(Choice, { label: "Status", value: filters.status || "", options: STATUSES, onChange: (status) => set({ status }) }),
+    h(Choice, {
+      label: "Status",
+      value: filters.status || "",
+      options: STATUSES,
+      onChange: (status) => set({ status }),
+    }),
     search("trigger", "Trigger"),
     search("repository", "Repository"),
     search("tag", "Tag"),
-    !fixed.dag_id && h(Search, { label: "Dag", hint: "Its id", value: filters.dag_id || "", onChange: (dag_id) => set({ dag_id }) }),
+    !fixed.dag_id &&
+      h(Search, { label: "Dag", hint: "Its id", value: filters.dag_id || "", onChange: (dag_id) => set({ dag_id }) }),
     h(Choice, {
       label: "Time",
       value: isBetween ? CUSTOM_TIME : filters.since || "",
@@ -150,7 +159,14 @@ function Scope({ filters, fixed, set }) {
     names.map((name) =>
       h(
         C.Button,
-        { key: name, size: "xs", variant: "surface", maxW: "100%", onClick: () => set({ [name]: "" }), "aria-label": `Remove the filter ${name}` },
+        {
+          key: name,
+          size: "xs",
+          variant: "surface",
+          maxW: "100%",
+          onClick: () => set({ [name]: "" }),
+          "aria-label": `Remove the filter ${name}`,
+        },
         h(C.Text, { as: "span", truncate: true }, `${name.replace("_", " ")}: ${plain(filters[name])}`),
         " ✕",
       ),
@@ -167,7 +183,8 @@ function useFilters(props) {
     return Object.fromEntries(Object.entries(place).filter(([, value]) => value));
   }, [props.dagId, props.runId, props.taskId, props.mapIndex]);
   const filters = {};
-  for (const name of FILTERS) filters[name] = fixed[name] || (name === "status" ? address.getAll(name).join(",") : address.get(name)) || "";
+  for (const name of FILTERS)
+    filters[name] = fixed[name] || (name === "status" ? address.getAll(name).join(",") : address.get(name)) || "";
   const change = useCallback(
     (values, options) =>
       setAddress((old) => {

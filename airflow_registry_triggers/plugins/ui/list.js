@@ -36,7 +36,22 @@ function Rows({ entries, opened, toggle, onChange }) {
       h(
         C.Table.Header,
         null,
-        h(C.Table.Row, null, head.map((name) => h(C.Table.ColumnHeader, { key: name, scope: "col" }, name || h("span", { style: { position: "absolute", width: 1, height: 1, overflow: "hidden", clipPath: "inset(50%)" } }, "Open")))),
+        h(
+          C.Table.Row,
+          null,
+          head.map((name) =>
+            h(
+              C.Table.ColumnHeader,
+              { key: name, scope: "col" },
+              name ||
+                h(
+                  "span",
+                  { style: { position: "absolute", width: 1, height: 1, overflow: "hidden", clipPath: "inset(50%)" } },
+                  "Open",
+                ),
+            ),
+          ),
+        ),
       ),
       h(
         C.Table.Body,
@@ -49,19 +64,37 @@ function Rows({ entries, opened, toggle, onChange }) {
             { key },
             h(
               C.Table.Row,
-              { "data-testid": "access-log-entry", cursor: "pointer", verticalAlign: "top", _hover: { bg: "bg.muted" }, onClick: () => toggle(key) },
+              {
+                "data-testid": "access-log-entry",
+                cursor: "pointer",
+                verticalAlign: "top",
+                _hover: { bg: "bg.muted" },
+                onClick: () => toggle(key),
+              },
               h(C.Table.Cell, { px: 0 }, h(Toggle, { entry, isOpen, onToggle: () => toggle(key) })),
-              h(C.Table.Cell, { whiteSpace: "nowrap" }, h("time", { dateTime: plain(entry.request_time) }, shownTime(entry.request_time))),
+              h(
+                C.Table.Cell,
+                { whiteSpace: "nowrap" },
+                h("time", { dateTime: plain(entry.request_time) }, shownTime(entry.request_time)),
+              ),
               h(C.Table.Cell, null, h(Result, { entry })),
               h(C.Table.Cell, { ...text, minW: "90px" }, plain(entry.trigger_name)),
               h(C.Table.Cell, { ...text, minW: "190px" }, imageName(entry)),
-              h(C.Table.Cell, { fontFamily: "mono", fontSize: "xs", title: plain(entry.digest) }, shortDigest(entry.digest)),
+              h(
+                C.Table.Cell,
+                { fontFamily: "mono", fontSize: "xs", title: plain(entry.digest) },
+                shortDigest(entry.digest),
+              ),
               h(C.Table.Cell, { ...text, minW: "160px" }, plain(entry.reason)),
               h(C.Table.Cell, { whiteSpace: "nowrap", textAlign: "end" }, shownDuration(entry.duration_ms)),
               h(C.Table.Cell, { textAlign: "end" }, tries(entry)),
             ),
             isOpen &&
-              h(C.Table.Row, null, h(C.Table.Cell, { colSpan: head.length, bg: "bg.subtle", p: 4 }, h(Details, { entry, onChange }))),
+              h(
+                C.Table.Row,
+                null,
+                h(C.Table.Cell, { colSpan: head.length, bg: "bg.subtle", p: 4 }, h(Details, { entry, onChange })),
+              ),
           );
         }),
       ),
@@ -78,17 +111,37 @@ function Cards({ entries, opened, toggle, onChange }) {
       const isOpen = opened === key;
       return h(
         C.Box,
-        { as: "li", key, "data-testid": "access-log-entry", borderWidth: "1px", borderColor: "border", borderRadius: "md", p: 3, mb: 2 },
+        {
+          as: "li",
+          key,
+          "data-testid": "access-log-entry",
+          borderWidth: "1px",
+          borderColor: "border",
+          borderRadius: "md",
+          p: 3,
+          mb: 2,
+        },
         h(
           C.Flex,
           { justify: "space-between", align: "start", gap: 2 },
-          h(C.Box, { minW: 0 }, h(Result, { entry }), h(C.Text, { fontSize: "xs", color: "fg.muted", mt: 1 }, shownTime(entry.request_time))),
+          h(
+            C.Box,
+            { minW: 0 },
+            h(Result, { entry }),
+            h(C.Text, { fontSize: "xs", color: "fg.muted", mt: 1 }, shownTime(entry.request_time)),
+          ),
           h(Toggle, { entry, isOpen, onToggle: () => toggle(key) }),
         ),
         h(C.Text, { mt: 1, fontWeight: "semibold", overflowWrap: "anywhere" }, imageName(entry)),
         h(C.Text, { fontSize: "sm", overflowWrap: "anywhere" }, plain(entry.trigger_name)),
         h(C.Text, { fontSize: "sm", color: "fg.muted", overflowWrap: "anywhere" }, plain(entry.reason)),
-        h(C.Text, { fontSize: "xs", color: "fg.muted", fontFamily: "mono" }, [shortDigest(entry.digest), shownDuration(entry.duration_ms), tries(entry) && `tries: ${tries(entry)}`].filter(Boolean).join(" · ")),
+        h(
+          C.Text,
+          { fontSize: "xs", color: "fg.muted", fontFamily: "mono" },
+          [shortDigest(entry.digest), shownDuration(entry.duration_ms), tries(entry) && `tries: ${tries(entry)}`]
+            .filter(Boolean)
+            .join(" · "),
+        ),
         isOpen && h(C.Box, { mt: 3 }, h(Details, { entry, onChange })),
       );
     }),
@@ -111,8 +164,16 @@ function Nothing({ filtered, page, clear, older }) {
       "What was read so far holds no entry that matches; there is older.",
     );
   }
-  if (filtered) return h(Message, { title: "Nothing matches the filters", action: h(C.Button, { size: "sm", onClick: clear }, "Clear the filters") });
-  return h(Message, { title: "No entries yet" }, "Each verdict of a match task and each delivery of a webhook will leave one here.");
+  if (filtered)
+    return h(Message, {
+      title: "Nothing matches the filters",
+      action: h(C.Button, { size: "sm", onClick: clear }, "Clear the filters"),
+    });
+  return h(
+    Message,
+    { title: "No entries yet" },
+    "Each verdict of a match task and each delivery of a webhook will leave one here.",
+  );
 }
 
 function Pages({ page, cursor, hasEntries, newest, older }) {

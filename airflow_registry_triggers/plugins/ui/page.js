@@ -36,11 +36,29 @@ function AccessLog(props) {
       C.Flex,
       { justify: "space-between", align: "center", mb: 4, gap: 2, wrap: "wrap" },
       h(C.Heading, { as: "h1", size: "lg" }, "Access Log"),
-      h(C.Text, { fontSize: "sm", color: "fg.muted", role: "status" }, page && isRetrying(page) ? "Some deliveries are being retried" : ""),
+      h(
+        C.Text,
+        { fontSize: "sm", color: "fg.muted", role: "status" },
+        page && isRetrying(page) ? "Some deliveries are being retried" : "",
+      ),
     ),
     h(Filters, { filters, fixed, set }),
     h(Scope, { filters, fixed, set }),
-    error && h(C.Box, { mb: 4 }, h(Message, { palette: "red", role: "alert", title: "The access log cannot be read", action: h(C.Button, { size: "sm", variant: "outline", onClick: again }, "Try again") }, error.message)),
+    error &&
+      h(
+        C.Box,
+        { mb: 4 },
+        h(
+          Message,
+          {
+            palette: "red",
+            role: "alert",
+            title: "The access log cannot be read",
+            action: h(C.Button, { size: "sm", variant: "outline", onClick: again }, "Try again"),
+          },
+          error.message,
+        ),
+      ),
     !page && !error && h(Loading),
     page && !entries.length && h(Nothing, { filtered, page, clear, older }),
     entries.length > 0 && h(list, { entries, opened, toggle, onChange: again }),

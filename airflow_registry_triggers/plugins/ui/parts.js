@@ -17,15 +17,32 @@ function Result({ entry }) {
   const [label, palette] = RESULTS[entry.result] || [plain(entry.result), "gray"];
   const code = plain(entry.status_code);
   const text = code === entry.result ? label : `${label} · ${code}`;
-  return h(C.Badge, { colorPalette: palette, variant: "surface", "data-result": entry.result, whiteSpace: "nowrap" }, text);
+  return h(
+    C.Badge,
+    { colorPalette: palette, variant: "surface", "data-result": entry.result, whiteSpace: "nowrap" },
+    text,
+  );
 }
 
 function Message({ palette = "gray", title, children, action, role = "status" }) {
   return h(
     C.Box,
-    { role, borderWidth: "1px", borderRadius: "md", borderColor: "border", colorPalette: palette, bg: palette === "gray" ? "bg.subtle" : "colorPalette.subtle", p: 4 },
+    {
+      role,
+      borderWidth: "1px",
+      borderRadius: "md",
+      borderColor: "border",
+      colorPalette: palette,
+      bg: palette === "gray" ? "bg.subtle" : "colorPalette.subtle",
+      p: 4,
+    },
     h(C.Text, { fontWeight: "semibold", color: palette === "gray" ? "fg" : "colorPalette.fg" }, title),
-    children && h(C.Text, { color: palette === "gray" ? "fg.muted" : "colorPalette.fg", mt: 1, overflowWrap: "anywhere" }, children),
+    children &&
+      h(
+        C.Text,
+        { color: palette === "gray" ? "fg.muted" : "colorPalette.fg", mt: 1, overflowWrap: "anywhere" },
+        children,
+      ),
     action && h(C.Box, { mt: 3 }, action),
   );
 }
@@ -40,7 +57,14 @@ function To({ to, href, children }) {
 function Facts({ facts }) {
   return h(
     C.Box,
-    { as: "dl", display: "grid", gridTemplateColumns: "minmax(80px, max-content) minmax(0, 1fr)", columnGap: 4, rowGap: 1, fontSize: "sm" },
+    {
+      as: "dl",
+      display: "grid",
+      gridTemplateColumns: "minmax(80px, max-content) minmax(0, 1fr)",
+      columnGap: 4,
+      rowGap: 1,
+      fontSize: "sm",
+    },
     facts
       .filter(([, value]) => value !== "" && value !== null && value !== undefined)
       .map(([name, value]) =>

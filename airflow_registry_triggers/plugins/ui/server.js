@@ -6,7 +6,18 @@
 const PAGE_SIZE = 50;
 const REFRESH_MS = 3000;
 const SLOW_MS = 15000; // where a look costs more, or little is expected
-const FILTERS = ["status", "trigger", "repository", "tag", "dag_id", "run_id", "task_id", "map_index", "since", "until"];
+const FILTERS = [
+  "status",
+  "trigger",
+  "repository",
+  "tag",
+  "dag_id",
+  "run_id",
+  "task_id",
+  "map_index",
+  "since",
+  "until",
+];
 
 class Refused extends Error {
   constructor(status, text) {
@@ -55,7 +66,8 @@ function listPath(filters, cursor) {
 
 function identity(entry) {
   const query = new URLSearchParams();
-  for (const name of ["dag_id", "run_id", "task_id", "map_index", "trigger_log_id", "status_code"]) query.set(name, entry[name]);
+  for (const name of ["dag_id", "run_id", "task_id", "map_index", "trigger_log_id", "status_code"])
+    query.set(name, entry[name]);
   return query;
 }
 

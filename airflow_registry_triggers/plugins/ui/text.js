@@ -12,7 +12,11 @@ const { useCallback, useEffect, useMemo, useRef, useState } = React;
 const h = React.createElement;
 
 // Characters that turn a line around, hide, or steer a terminal are shown by their number.
-const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+const UNSEEN = new RegExp(
+  "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f" +
+    "\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]",
+  "g",
+);
 
 function plain(value) {
   const text = value === null || value === undefined ? "" : String(value);
@@ -58,7 +62,10 @@ function shownDuration(ms) {
   return ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(ms < 10000 ? 1 : 0)} s`;
 }
 
-const shortDigest = (digest) => plain(digest).replace(/^sha256:/, "").slice(0, 12);
+const shortDigest = (digest) =>
+  plain(digest)
+    .replace(/^sha256:/, "")
+    .slice(0, 12);
 
 const imageName = (entry) => plain(entry.repository) + (entry.tag ? `:${plain(entry.tag)}` : "");
 

@@ -1,211 +1,322 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""Signing in: what a challenge asks for, and one token for many that wait for it."""
+"""Authentication: learn a challenge, request tokens, and recover from answers that refuse them."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import re
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from yarl import URL
 
 from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.http.tokens import parse_token
 
 if TYPE_CHECKING:
+    from airflow_registry_triggers.registry.http.credentials import Credentials, Login
     from airflow_registry_triggers.registry.http.headers import Challenge
+    from airflow_registry_triggers.registry.http.tokens import Token, TokenKey, TokenStore
 
-__all__ = ["Authenticator", "Credentials", "SignIn"]
+__all__ = ["AuthState", "Authenticator", "SignIn"]
 
-_RENEW_BEFORE = 10.0
-_DEFAULT_LIFE = 60.0  # Docker's token specification: what a missing expires_in means
-_USABLE = re.compile(r"[\x21-\x7e]{1,65536}")
-# All that reading takes: Azure wants the last two to list tags and to read digests.
+# The actions that reading takes. Azure requires the last two to list tags and to read digests.
 _ACTIONS = ("pull", "metadata_read", "content_read")
+_REPOSITORY_SCOPE = re.compile(r"(repository(?:\([a-z0-9]+\))?:[^\s\"]{1,512}):([^\s:\"]*)")
+_MAX_NAMED_SCOPES = 1000
+_CLOCK_SKEW = 1.0
+_REFUSAL_COUNTS_FOR = 60.0
+_MAX_RESCOPES = 2
+REFUSALS = frozenset({400, 401, 403})
+"""Statuses that a token which is no longer valid can cause; Amazon's public registry answers 400."""
 
 Fetch = Callable[[URL, dict[str, str]], Awaitable[bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """
-    A login, or none.
-
-    :param username: None or empty with a password: that is itself a token, which only the registry is sent
-    :param password: password or token
-    """
-
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-
-    @property
-    def basic(self) -> str | None:
-        """Value of an ``Authorization`` header, None where there is no login."""
-        if not self.username:
-            return None
-        pair = f"{self.username}:{self.password or ''}".encode()
-        return f"Basic {base64.b64encode(pair).decode()}"
-
-    @property
-    def bearer(self) -> str | None:
-        """The same for a password without a username."""
-        return f"Bearer {self.password}" if self.password and not self.username else None
-
-
 @dataclass(slots=True)
-class _Token:
-    header: str
-    good_until: float
+class AuthState:
+    """
+    The terms of one registry, learned from its challenges and kept until the process ends.
 
-
-@dataclass(slots=True)
-class SignIn:
-    """What was learned of one registry's way to sign in, kept for the process's life."""
+    :param challenge: the last challenge
+    :param actions: actions that a token needs for reading
+    :param scopes: by repository: the scope, without actions, that a 401 of this repository named
+    :param prefers_challenged: whether the challenged scope worked and a repository scope did not
+    :param refused_at: by repository: monotonic time at which a new token was refused
+    """
 
     challenge: Challenge | None = None
     actions: set[str] = field(default_factory=lambda: {"pull"})
-    tokens: dict[str, _Token] = field(default_factory=dict, repr=False)
+    scopes: dict[str, str] = field(default_factory=dict)
+    prefers_challenged: bool = False
+    refused_at: dict[str, float] = field(default_factory=dict)
+
+    def candidates(self, repository: str) -> list[str]:
+        """
+        Return the scopes to request for a repository, the most likely first.
+
+        :param repository: full name; empty for the registry as a whole
+        """
+        offered = self.challenge.parameters.get("scope", "") if self.challenge else ""
+        if not repository:
+            return [offered]
+        actions = ",".join(action for action in _ACTIONS if action in self.actions)
+        names = self.scopes.get(repository, f"repository:{repository}").split()
+        own = " ".join(f"{name}:{actions}" for name in names)
+        if not offered or _REPOSITORY_SCOPE.search(offered):
+            return [own]
+        return [offered, own] if self.prefers_challenged else [own, offered]
+
+    def learn(self, challenge: Challenge, repository: str) -> None:
+        """
+        Store a challenge.
+
+        :param repository: the repository whose request was answered with 401
+        """
+        self.challenge = challenge
+        named = _REPOSITORY_SCOPE.findall(challenge.parameters.get("scope", ""))
+        if named and repository:
+            self.scopes[repository] = " ".join(dict.fromkeys(name for name, _ in named[:10]))
+            _trim(self.scopes, _MAX_NAMED_SCOPES)
+        wanted = {action for _, actions in named for action in actions.split(",")}
+        if wanted & set(_ACTIONS[1:]):
+            self.actions = set(_ACTIONS)
+
+
+def _trim(mapping: dict[str, Any], size: int) -> None:
+    while len(mapping) > size:
+        del mapping[next(iter(mapping))]
 
 
 class Authenticator:
     """
-    Makes the ``Authorization`` header for a repository.
+    Return the ``Authorization`` header for each repository of one origin.
 
-    Credentials go to the registry itself and to the realm that its challenge names, nowhere else.
+    Credentials are sent to the registry itself and to the realm that its challenge names, nowhere else.
 
-    :param base: the registry
-    :param credentials: the login
-    :param known: what was learned before
-    :param fetch: sends a GET to the realm, with these headers, and gives the body
+    :param origin: the registry, or the origin that it redirects to
+    :param login: source of the credentials
+    :param state: the terms that were learned before
+    :param tokens: the store of the process
+    :param identity: base URL and hash of the login, part of each key in the store
+    :param fetch: send a GET to the realm and return the body
+    :param on_secret: called with each value that logs must mask
     """
 
-    def __init__(self, base: URL, credentials: Credentials, known: SignIn, fetch: Fetch) -> None:
-        self._base = base
-        self._credentials = credentials
-        self._known = known
+    def __init__(
+        self,
+        origin: URL,
+        login: Login,
+        state: AuthState,
+        tokens: TokenStore,
+        identity: tuple[str, str],
+        fetch: Fetch,
+        on_secret: Callable[[str], None],
+    ) -> None:
+        self.state = state
+        self.login = login
+        self._origin = origin
+        self._tokens = tokens
+        self._identity = identity
         self._fetch = fetch
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._on_secret = on_secret
+        self._masked = ""
+        self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
-    async def header(self, repository: str) -> str | None:
+    async def credentials(self) -> Credentials:
         """
-        Give the header, None before anything was asked for.
+        Return the credentials of this moment.
 
-        :param repository: full name of the repository; empty for the registry as a whole
-        :raises RegistryError: there is no token to be had
+        :raises RegistryError: ``credentials``, if they contain a character that no server accepts
         """
-        challenge = self._known.challenge
-        if self._credentials.bearer or challenge is None:
-            return self._credentials.bearer
-        if challenge.scheme == "basic":
-            return self._credentials.basic
-        scope = self._scope(repository)
-        token = self._known.tokens.get(scope)
-        if token is None or token.good_until <= time.monotonic():
-            token = await self._renewed(scope)
-        return token.header
+        current = await self.login.current()
+        if problem := current.problem:
+            raise RegistryError(f"{self._origin}: {problem}.", kind="credentials", everywhere=True)
+        if (basic := current.basic) and basic != self._masked:
+            self._masked = basic
+            self._on_secret(basic.removeprefix("Basic "))
+        return current
 
-    def learn(self, challenges: Iterable[Challenge], repository: str, used: str | None) -> bool:
+    async def token(self, repository: str, scope: str) -> tuple[Token, bool]:
         """
-        Take in what a 401 says.
+        Return a token, and whether it was in the store.
 
-        :param challenges: what it offers
-        :param repository: what was asked about
-        :param used: the header that it refused
-        :return: whether asking once more may help
+        :raises RegistryError: the token service returned no token
         """
-        if self._credentials.bearer:
-            return False
-        offered = {challenge.scheme: challenge for challenge in reversed(list(challenges))}
-        challenge = offered.get("bearer") or offered.get("basic")
-        if challenge is None:
-            return False
-        self._known.challenge = challenge
-        if challenge.scheme == "basic":
-            return used is None and self._credentials.basic is not None
-        self._known.actions |= _actions(challenge.parameters.get("scope", ""))
-        token = self._known.tokens.get(self._scope(repository))
-        if token is not None and token.header == used:
-            # Ten requests may come back with the same refusal; only the first drops the token.
-            del self._known.tokens[self._scope(repository)]
-        return True
+        key = self._key(repository)
+        if token := self._tokens.get(key, scope):
+            return token, True
+        lock = self._locks.setdefault(repository, asyncio.Lock())
+        async with lock:  # one request for all that wait
+            if token := self._tokens.get(key, scope):
+                return token, True
+            token = await self._fetched(scope)
+            self._tokens.put(key, token)
+            return token, False
 
-    def _scope(self, repository: str) -> str:
-        told = self._known.challenge.parameters.get("scope", "") if self._known.challenge else ""
-        if told and not any(part.startswith("repository:") for part in told.split()):
-            return told
-        actions = ",".join(action for action in _ACTIONS if action in self._known.actions)
-        return f"repository:{repository}:{actions}" if repository else ""
+    def drop(self, repository: str, token: Token) -> None:
+        """Drop a token that was refused."""
+        self._tokens.drop(self._key(repository), token)
 
-    async def _renewed(self, scope: str) -> _Token:
-        async with self._locks.setdefault(scope, asyncio.Lock()):
-            token = self._known.tokens.get(scope)
-            if token is None or token.good_until <= time.monotonic():
-                self._drop_old()
-                token = await self._fetched(scope)
-                self._known.tokens[scope] = token
-            return token
+    def _key(self, repository: str) -> TokenKey:
+        return (self._identity, str(self._origin), repository)
 
-    def _drop_old(self) -> None:
-        now = time.monotonic()
-        for scope in [scope for scope, token in self._known.tokens.items() if token.good_until <= now]:
-            del self._known.tokens[scope]
-
-    async def _fetched(self, scope: str) -> _Token:
-        challenge = self._known.challenge
-        parameters = challenge.parameters if challenge else {}
-        realm = self._realm(parameters.get("realm", ""))
+    async def _fetched(self, scope: str) -> Token:
+        parameters = self.state.challenge.parameters if self.state.challenge else {}
+        credentials = await self.credentials()
+        realm = self._realm(parameters.get("realm", ""), credentials)
         query = {"service": parameters.get("service", ""), "scope": scope}
-        basic = self._credentials.basic
-        asked_at = time.monotonic()
+        requested_at = time.monotonic()
         body = await self._fetch(
             realm.update_query({name: value for name, value in query.items() if value}),
-            {"Authorization": basic} if basic else {},
+            {"Authorization": credentials.basic} if credentials.basic else {},
         )
-        value, life = _parsed(body, realm)
-        return _Token(f"Bearer {value}", asked_at + life - min(_RENEW_BEFORE, life / 2))
+        token = parse_token(body, scope, requested_at)
+        if token is None:
+            raise _refused(f"{realm.origin()}: the token service returned no token")
+        self._on_secret(token.header.removeprefix("Bearer "))
+        return token
 
-    def _realm(self, text: str) -> URL:
+    def _realm(self, text: str, credentials: Credentials) -> URL:
         try:
             realm = URL(text)
             usable = bool(realm.host) and realm.user is None and text.isprintable()
         except ValueError:
             realm, usable = URL(), False
         if not usable or realm.scheme not in ("https", "http"):
-            raise _refused(f"{self._base}: its challenge names no realm that can be asked for a token")
-        if realm.scheme == "http" and self._base.scheme != "http":
+            raise _refused(f"{self._origin}: the realm in its challenge is not an http or https URL")
+        if realm.scheme == "http" and self._origin.scheme != "http":
+            what = "no token is requested" if credentials.is_anonymous else "the login is not sent"
             raise _refused(
-                f"{self._base}: its challenge names a realm without TLS, {realm.host}; no login is sent there"
+                f"{self._origin}: the realm in its challenge, {realm.origin()}, has no TLS; {what} there"
             )
         return realm
 
 
-def _actions(scope: str) -> set[str]:
-    """Read what a challenge's scope asks for, no more than reading takes."""
-    wanted = {action for part in scope.split() for action in part.rpartition(":")[2].split(",")}
-    return set(_ACTIONS) if wanted & set(_ACTIONS[1:]) else set()
+class SignIn:
+    """
+    The authentication of one request, over all its repetitions.
+
+    :param authenticator: of the origin that is asked
+    :param repository: full name of the repository; empty for the registry as a whole
+    """
+
+    def __init__(self, authenticator: Authenticator, repository: str) -> None:
+        self._auth = authenticator
+        self._state = authenticator.state
+        self._repository = repository
+        self._candidate = 0
+        self._rescopes = 0
+        self._tried: set[str] = set()
+        self._credentials: Credentials | None = None
+        self._header: str | None = None
+        self._token: Token | None = None
+        self._was_stored = False
+
+    async def header(self) -> str | None:
+        """
+        Return the header, None before the registry has sent a challenge.
+
+        :raises RegistryError: there is no token
+        """
+        self._token = None
+        self._credentials = await self._auth.credentials()
+        challenge = self._state.challenge
+        if self._credentials.bearer or challenge is None:
+            self._header = self._credentials.bearer
+        elif challenge.scheme == "basic":
+            self._header = self._credentials.basic
+        else:
+            self._token, self._was_stored = await self._next_token()
+            self._header = self._token.header
+        return self._header
+
+    async def recover(self, status: int, challenges: Iterable[Challenge]) -> bool:
+        """
+        Return whether the request is worth repeating after a 400, 401 or 403.
+
+        :param challenges: of the answer
+        """
+        challenge = _supported(challenges)
+        if status == 401 and challenge is not None:
+            self._state.learn(challenge, self._repository)
+        if self._token is not None:
+            return await self._recover_token(self._token, status)
+        if status != 401 or self._credentials is None:
+            return False
+        if self._header is not None:
+            return self._once("login") and self._auth.login.reject(self._credentials)
+        if challenge is None or not self._once("challenge"):
+            return False
+        return challenge.scheme == "bearer" or self._credentials.basic is not None
+
+    def accepted(self, status: int) -> None:
+        """Remember the scope of a token that the registry accepted."""
+        if self._token is None or status >= 400:
+            return
+        self._state.refused_at.pop(self._repository, None)
+        candidates = self._state.candidates(self._repository)
+        if len(candidates) > 1 and self._token.scope in candidates:
+            offered = self._state.challenge.parameters.get("scope", "") if self._state.challenge else ""
+            self._state.prefers_challenged = self._token.scope == offered
+
+    async def _next_token(self) -> tuple[Token, bool]:
+        candidates = self._state.candidates(self._repository)
+        while True:
+            last = self._candidate >= len(candidates) - 1
+            try:
+                scope = candidates[min(self._candidate, len(candidates) - 1)]
+                return await self._auth.token(self._repository, scope)
+            except RegistryError as error:
+                # Some token services reject a scope that they do not know; the next one may be theirs.
+                if last or error.kind != "credentials" or error.status is None:
+                    raise
+                self._candidate += 1
+
+    async def _recover_token(self, token: Token, status: int) -> bool:
+        candidates = self._state.candidates(self._repository)
+        refused = self._state.refused_at.get(self._repository, -_REFUSAL_COUNTS_FOR)
+        # A registry that denies 1,000 tags must not cost 1,000 new tokens.
+        denied = time.monotonic() - refused < _REFUSAL_COUNTS_FOR
+        if token.scope not in candidates and self._rescopes < _MAX_RESCOPES:
+            self._rescopes, self._candidate = self._rescopes + 1, 0
+        elif self._was_stored and not denied and self._once("stored"):
+            pass
+        elif not denied and self._candidate + 1 < len(candidates):
+            self._candidate += 1
+        elif not denied and self._once("skew"):
+            # A token service whose clock is ahead issues tokens that are not valid yet.
+            self._candidate = 0
+            await asyncio.sleep(_CLOCK_SKEW)
+        else:
+            self._refuse(token, status, denied)
+            return False
+        self._auth.drop(self._repository, token)
+        return True
+
+    def _refuse(self, token: Token, status: int, denied: bool) -> None:
+        if not denied:
+            self._state.refused_at[self._repository] = time.monotonic()
+            _trim(self._state.refused_at, _MAX_NAMED_SCOPES)
+        if status == 401:
+            self._auth.drop(self._repository, token)
+
+    def _once(self, what: str) -> bool:
+        is_new = what not in self._tried
+        self._tried.add(what)
+        return is_new
 
 
-def _parsed(body: bytes, realm: URL) -> tuple[str, float]:
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        answer = None
-    told = answer if isinstance(answer, dict) else {}
-    value = told.get("token") or told.get("access_token")
-    if not isinstance(value, str) or not _USABLE.fullmatch(value):
-        raise _refused(f"{realm.with_query(None)}: the token service gave no token")
-    life = told.get("expires_in")
-    if isinstance(life, bool) or not isinstance(life, int | float) or not 0 < life < 1e9:
-        life = _DEFAULT_LIFE
-    return value, float(life)
+def _supported(challenges: Iterable[Challenge]) -> Challenge | None:
+    offered = {challenge.scheme: challenge for challenge in reversed(list(challenges))}
+    return offered.get("bearer") or offered.get("basic")
 
 
 def _refused(text: str) -> RegistryError:
     return RegistryError(
-        f"{text}; check that the base URL is the registry's", kind="credentials", everywhere=True
+        f"{text}. Check that the Connection's host is the registry's.", kind="credentials", everywhere=True
     )

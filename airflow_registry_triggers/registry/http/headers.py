@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""What a registry says in headers: challenges, the next page, and when to come back."""
+"""Parsers of a registry's headers: challenges, the link to the next page, and quotas."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Challenge", "next_link", "parse_challenges", "quota_pause"]
+__all__ = ["MAX_HEADER", "Challenge", "next_link", "parse_challenges", "quota_pause"]
 
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110 5.6.2, no secret
+MAX_HEADER = 64 * 1024
+"""Bytes of one header line that are accepted."""
+
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - the grammar of RFC 9110 5.6.2
 _SCHEME = re.compile(rf"[\s,]*({_TOKEN})(?:\s+(?!=)|(?=,)|$)")
 _PARAMETER = re.compile(rf'[\s,]*({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_TOKEN}))(?=\s*(?:,|$))')
 _TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*(?=\s*(?:,|$))")
-_MAX_HEADER = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
     """
-    One way to sign in that a 401 offers.
+    One authentication scheme that a 401 offers.
 
-    :param scheme: in lower case, ``basic`` or ``bearer`` where it is one we can meet
+    :param scheme: in lower case; the client supports ``basic`` and ``bearer``
     :param parameters: ``realm``, ``service``, ``scope``; names in lower case
     """
 
@@ -35,12 +37,12 @@ class Challenge:
 
 def parse_challenges(values: Iterable[str]) -> list[Challenge]:
     """
-    Read ``WWW-Authenticate``; several challenges may stand in one header (RFC 9110 11.6.1).
+    Parse ``WWW-Authenticate``; one header can contain several challenges (RFC 9110 11.6.1).
 
     :param values: each value of the header
-    :return: what could be read, in order; what could not is left out
+    :return: the challenges in order, without those that cannot be parsed
     """
-    return [challenge for value in values for challenge in _challenges(value[:_MAX_HEADER])]
+    return [challenge for value in values for challenge in _challenges(value[:MAX_HEADER])]
 
 
 def _challenges(text: str) -> Iterator[Challenge]:
@@ -57,34 +59,47 @@ def _challenges(text: str) -> Iterator[Challenge]:
         yield Challenge(scheme[1].lower(), parameters)
 
 
-_PIECE = re.compile(r'<[^>]*>|"(?:[^"\\]|\\.)*"|[,;]|[^<",;]+|.', re.DOTALL)
+_MARGIN = 1024
+_MARK = re.compile(r'[<>",;\\]')
 
 
 def next_link(values: Iterable[str]) -> str | None:
     """
-    Find where the next page is (RFC 8288); Quay has been seen to leave out the angle brackets.
+    Return the target of the link to the next page (RFC 8288), None on the last page.
+
+    Quay sometimes omits the angle brackets. A header that is too long returns an empty target.
 
     :param values: each value of ``Link``
-    :return: the target as it stands there, None on the last page
     """
     for value in values:
-        for target, *parameters in _links(value[:_MAX_HEADER]):
+        for target, *parameters in _links(value[:MAX_HEADER]):
             if any(_is_next(parameter) for parameter in parameters):
                 return target.strip("<> \t")
+        if len(value) > MAX_HEADER - _MARGIN:
+            return ""  # cut off: without this, a listing would end early and silently
     return None
 
 
 def _links(value: str) -> Iterator[list[str]]:
-    parts = [""]
-    for piece in _PIECE.findall(value):
-        if piece == ",":
-            yield parts
-            parts = [""]
-        elif piece == ";":
-            parts.append("")
-        else:
-            parts[-1] += piece
-    yield parts
+    """Split a header into links, and each link into its target and parameters, in one pass."""
+    parts, start, closing, skipped = [], 0, "", -1
+    for mark in _MARK.finditer(value):
+        char, at = mark[0], mark.start()
+        if at == skipped:
+            continue
+        if char == "\\":
+            skipped = at + 1 if closing == '"' else -1
+        elif closing:
+            closing = "" if char == closing else closing
+        elif char in '<"':
+            closing = ">" if char == "<" else '"'
+        elif char in ",;":
+            parts.append(value[start:at])
+            start = at + 1
+            if char == ",":
+                yield parts
+                parts = []
+    yield [*parts, value[start:]]
 
 
 def _is_next(parameter: str) -> bool:
@@ -98,14 +113,15 @@ _WINDOW = re.compile(r";\s*w\s*=\s*([0-9]{1,9})\b")
 
 def quota_pause(remaining: str | None, limit: str | None, reset: str | None, now: float) -> float | None:
     """
-    Tell how long to stay away when ``ratelimit-remaining`` has come down to nothing.
+    Return the seconds to pause if ``ratelimit-remaining`` is 0, else None.
 
-    :param remaining: its value, such as ``0`` or ``0;w=21600`` (Docker Hub)
+    Without a reset time, the pause is the time in which a sliding window returns one request. It is 0 if the
+    headers contain no time at all.
+
+    :param remaining: value of ``ratelimit-remaining``, such as ``0`` or ``0;w=21600`` (Docker Hub)
     :param limit: value of ``ratelimit-limit``, such as ``100;w=21600``
     :param reset: value of ``ratelimit-reset``: seconds, or seconds since 1970
     :param now: seconds since 1970
-    :return: None where something is left or nothing is told; 0 where it is not told when there will be
-        more. Without a reset it is the time in which a sliding window gives one request back.
     """
     left = _QUOTA.fullmatch(remaining or "")
     if left is None or int(left[1]) > 0:

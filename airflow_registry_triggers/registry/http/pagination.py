@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""The pages of a list of tags, and where the next one is."""
+"""The pages of a listing: their tags, their limits, and the link to the next page."""
 
 from __future__ import annotations
 
-import json
+import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,27 +13,27 @@ from yarl import URL
 
 from airflow_registry_triggers.oci_names import is_digest, is_tag
 from airflow_registry_triggers.registry.errors import RegistryError
-from airflow_registry_triggers.registry.http.request import shown
+from airflow_registry_triggers.registry.http.headers import MAX_HEADER
+from airflow_registry_triggers.registry.http.json_pages import SMALL_PAGE, count_elements, parse_page
 
 if TYPE_CHECKING:
     from airflow_registry_triggers.registry.http.rate_limits import Limits
 
-__all__ = ["KnownDigest", "Listing", "ListingReader", "next_page"]
+__all__ = ["PAGE_SIZES", "KnownDigest", "Listing", "ListingReader", "next_page"]
+
+PAGE_SIZES = (1000, 100, None)
+"""Values of ``n``, in the order in which they are tried; None omits it. Amazon rejects more than 1000."""
 
 _SUFFIX = "/tags/list"
 
 
-@dataclass(frozen=True, slots=True)
-class KnownDigest:
-    """
-    What a listing tells of a tag.
+KnownDigest = tuple[str, float | None]
+"""
+The digest of a tag as a listing contains it, and seconds since 1970; None if the listing has no time.
 
-    :param digest: what it points at
-    :param pushed_at: when it was pushed, seconds since 1970; None where that is not told
-    """
-
-    digest: str
-    pushed_at: float | None = None
+A plain tuple, because Python's garbage collector does not track it. With 200,000 tracked objects, each full
+collection stops the event loop for a fifth of a second.
+"""
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class Listing:
     The tags of a repository.
 
     :param tags: each once, in the registry's order
-    :param known: what the listing itself tells of a tag's digest; empty for most registries
+    :param known: digests by tag, if the listing contains them; empty for most registries
     """
 
     tags: list[str] = field(default_factory=list)
@@ -51,81 +51,98 @@ class Listing:
 
 class ListingReader:
     """
-    Puts the pages of a listing together, within limits.
+    Collect the pages of a listing within limits.
 
-    :param limits: pages, tags and pages in a row without anything new
+    :param limits: pages, tags, elements, and pages in a row without a new tag
+    :param where: the listing's URL as errors show it
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, where: str) -> None:
+        self.where = where
         self._limits = limits
-        self._asked: set[str] = set()
+        self._requested: set[str] = set()
         self._tags: dict[str, None] = {}
         self._known: dict[str, KnownDigest | None] = {}
-        self._page = URL()
         self._idle = 0
 
-    @property
-    def listing(self) -> Listing:
-        """All that was read."""
-        known = {tag: known for tag, known in self._known.items() if known is not None and tag in self._tags}
-        return Listing(list(self._tags), known)
+    async def listing(self) -> Listing:
+        """Return all tags that were read."""
+        return await asyncio.to_thread(self._collected) if len(self._tags) > 10_000 else self._collected()
 
     def begin(self, page: URL) -> None:
         """
-        Note that a page is going to be asked for.
+        Record that a page is requested.
 
-        :param page: its URL
-        :raises RegistryError: it was asked for before, or there are too many
+        :raises RegistryError: the page was requested before, or there are too many pages
         """
-        self._page = page
-        if str(page) in self._asked:
-            raise self._refused("the listing leads back to a page that was there before")
-        self._asked.add(str(page))
-        if len(self._asked) > self._limits.pages:
+        if str(page) in self._requested:
+            raise self._refused("the listing links to a page that was read before")
+        self._requested.add(str(page))
+        if len(self._requested) > self._limits.pages:
             raise self._refused(f"the listing has more than {self._limits.pages:,} pages")
 
-    def take(self, body: bytes) -> bool:
+    async def read(self, body: bytes) -> bool:
         """
-        Take in a page. Nulls and what no tag can be called are left out.
+        Read the tags of a page, without nulls and invalid tags.
 
-        :param body: what was answered
-        :return: False for what is no page of a list of tags
-        :raises RegistryError: there are too many tags, or too many pages without a new one
+        :return: False if the body is not a page of a listing
+        :raises RegistryError: there are too many tags, or too many pages without a new tag
         """
-        try:
-            page = json.loads(body)
-        except (ValueError, RecursionError):
-            return False
-        if not isinstance(page, dict) or not isinstance(page.get("tags", 0), list | None):
-            return False
-        before = len(self._tags)
-        self._tags.update(dict.fromkeys(tag for tag in page["tags"] or () if is_tag(tag)))
-        for tag, known in _manifest_map(page.get("manifest")):
-            # A tag on two manifests is in the middle of a move: the registry is asked about it.
-            self._known[tag] = None if tag in self._known else known
-        self._idle = 0 if len(self._tags) > before else self._idle + 1
+        if len(body) <= SMALL_PAGE:
+            is_page = self._read(body)
+        elif count_elements(body) > self._limits.page_elements:
+            raise self._refused(f"a page has more than {self._limits.page_elements:,} elements")
+        else:
+            # A page of 16 MiB takes up to a second; in a thread the event loop continues.
+            is_page = await asyncio.to_thread(self._read, body)
         if len(self._tags) > self._limits.tags:
             raise self._refused(f"the listing has more than {self._limits.tags:,} tags")
         if self._idle > self._limits.idle_pages:
-            raise self._refused(f"{self._idle} pages in a row bring no new tag")
+            raise self._refused(f"{self._idle} pages in a row contain no new tag")
+        return is_page
+
+    def _read(self, body: bytes) -> bool:
+        page = parse_page(body)
+        if not _is_page(page):
+            return False
+        before = len(self._tags)
+        for tag in page.get("tags") or ():
+            if is_tag(tag):
+                self._tags[tag] = None
+        for tag, known in _manifest_map(page.get("manifest")):
+            # A tag on two manifests is being moved: the registry is asked for its digest.
+            self._known[tag] = None if tag in self._known else known
+        self._idle = 0 if len(self._tags) > before else self._idle + 1
         return True
+
+    def _collected(self) -> Listing:
+        known = {tag: known for tag, known in self._known.items() if known is not None and tag in self._tags}
+        return Listing(list(self._tags), known)
 
     def _refused(self, text: str) -> RegistryError:
         return RegistryError(
-            f"{shown(self._page)}: {text}; all of it is thrown away, nothing that is remembered changes",
+            f"{self.where}: {text}. The whole listing is discarded; the stored state does not change.",
             kind="refused_answer",
         )
 
 
+def _is_page(page: Any) -> bool:
+    if not isinstance(page, Mapping):
+        return False
+    # {"name": ...} without tags is an empty repository; {} or {"errors": [...]} is not a listing.
+    tags = page.get("tags") if isinstance(page.get("name"), str) else page.get("tags", 0)
+    return isinstance(tags, list | None)
+
+
 def _manifest_map(value: object) -> Iterator[tuple[str, KnownDigest]]:
-    """Read what Google's registries add: digest to tags and upload time in milliseconds, as text."""
+    """Read the map of Google's registries: digest to tags and upload time, milliseconds as text."""
     if not isinstance(value, Mapping):
         return
-    for digest, told in value.items():
-        if not is_digest(digest) or not isinstance(told, Mapping):
+    for digest, entry in value.items():
+        if not is_digest(digest) or not isinstance(entry, Mapping):
             continue
-        tags = told.get("tag")
-        known = KnownDigest(digest, _seconds(told.get("timeUploadedMs")))
+        tags = entry.get("tag")
+        known = (digest, _seconds(entry.get("timeUploadedMs")))
         for tag in tags if isinstance(tags, list) else ():
             if is_tag(tag):
                 yield tag, known
@@ -133,42 +150,50 @@ def _manifest_map(value: object) -> Iterator[tuple[str, KnownDigest]]:
 
 def _seconds(milliseconds: Any) -> float | None:
     text = str(milliseconds)
-    # Up to the year 2286; more is no time of an upload.
+    # Up to the year 2286; a larger number is not a time.
     return int(text) / 1000 if text.isascii() and text.isdigit() and 0 < len(text) <= 13 else None
 
 
-def next_page(current: URL, link: str) -> URL:
+def next_page(current: URL, link: str, where: str, requested_host: str | None = None) -> URL:
     """
-    Find the next page; the link is followed as it stands, on the same scheme, host and port only.
+    Return the next page: path and query of the link on the origin that answered.
 
-    :param current: the page that had the link
+    A link can differ in scheme or port, because a proxy in front of the registry hides them. A link to
+    another host is an error.
+
+    :param current: the URL that answered with the link
     :param link: relative or absolute
-    :raises RegistryError: it leads elsewhere, or is no URL
+    :param where: the listing's URL as errors show it
+    :param requested_host: host of the request before a redirect; a link can name it too
+    :raises RegistryError: the link names another host, or is not a URL
     """
-    problem = "is no URL"
-    if 0 < len(link) <= 4096 and link.isascii() and link.isprintable() and " " not in link:
+    problem = "is not a URL, or is too long"
+    if 0 < len(link) <= MAX_HEADER and link.isascii() and link.isprintable() and " " not in link:
         try:
             page = current.join(URL(link, encoded=True))
-            if page.user is None and page.origin() == current.origin():
-                return _with_prefix(current, page)
-            problem = "leads to another scheme, host or port"
+            if _is_own(page, {current.raw_host, requested_host}):
+                path = page.raw_path_qs
+                return _with_prefix(current, current.origin().join(URL(path, encoded=True)))
+            problem = "names another host"
         except ValueError:
             pass
     raise RegistryError(
-        f"{shown(current)}: the link to the next page {problem}; the listing is thrown away, nothing that is "
-        "remembered changes",
+        f"{where}: the link to the next page {problem}. The whole listing is discarded; the stored state "
+        "does not change.",
         kind="refused_answer",
     )
 
 
+def _is_own(page: URL, hosts: set[str | None]) -> bool:
+    if page.scheme not in ("http", "https") or page.user is not None or not page.raw_host:
+        return False
+    return page.raw_host.lower().rstrip(".") in {(host or "").lower().rstrip(".") for host in hosts}
+
+
 def _with_prefix(current: URL, page: URL) -> URL:
-    """Artifactory's links leave out a prefix of the path that it wants to be asked with."""
+    """Add the prefix of the path that Artifactory's links omit."""
     here, there = current.raw_path, page.raw_path
     shorter = there.removeprefix("/v2")
     if there != here and shorter.endswith(_SUFFIX) and here.endswith(shorter):
-        return (
-            current.with_query(None)
-            .with_path(here, encoded=True)
-            .join(URL(f"{here}?{page.raw_query_string}", encoded=True))
-        )
+        return current.origin().join(URL(f"{here}?{page.raw_query_string}", encoded=True))
     return page

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""How much is asked of a registry, and how much is taken from it."""
+"""Limits on requests to a registry and on its answers, and pauses that it asks for."""
 
 from __future__ import annotations
 
@@ -19,25 +19,26 @@ if TYPE_CHECKING:
 __all__ = ["MAX_PAUSE", "MAX_WAIT", "Limits", "Pause", "default_in_flight"]
 
 MAX_PAUSE = 3600.0
-"""Seconds for which a registry is left alone at most, whatever it asks for."""
+"""Longest pause in seconds, even if the registry asks for more."""
 
 MAX_WAIT = 5.0
-"""Seconds of a pause that are waited out; a longer one is an error that tells how long."""
+"""Longest pause in seconds that a request waits for. A longer pause is an error with its length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """
-    What is taken from a registry at most; more is an error, never a list that is cut off.
+    Limits on the answers of a registry. Exceeding one is an error; nothing is truncated.
 
     :param pages: pages of one listing
     :param tags: tags of one listing
-    :param idle_pages: pages in a row that bring no new tag
+    :param idle_pages: pages in a row without a new tag
     :param page_bytes: bytes of one page, after decompression
-    :param manifest_bytes: bytes of a manifest; registries commonly take up to 4 MiB
-    :param token_bytes: bytes of a token service's answer
+    :param page_elements: JSON elements of one page, counted before it is parsed
+    :param manifest_bytes: bytes of a manifest; most registries accept up to 4 MiB
+    :param token_bytes: bytes of an answer of a token service
     :param seconds: seconds for one request, from the connection to the last byte
-    :param connect_seconds: seconds until there is a connection
+    :param connect_seconds: seconds for TCP and TLS handshake
     :param listing_seconds: seconds for all pages of a listing
     """
 
@@ -45,6 +46,7 @@ class Limits:
     tags: int = 200_000
     idle_pages: int = 10
     page_bytes: int = 16 << 20
+    page_elements: int = 1_000_000
     manifest_bytes: int = 4 << 20
     token_bytes: int = 1 << 20
     seconds: float = 30.0
@@ -54,9 +56,9 @@ class Limits:
 
 class Pause:
     """
-    The time for which one registry is left alone.
+    A pause of one registry, with back-off.
 
-    :param registry: how the registry is called in an error
+    :param registry: the registry's name in errors
     """
 
     def __init__(self, registry: str) -> None:
@@ -67,38 +69,38 @@ class Pause:
 
     @property
     def remaining(self) -> float:
-        """Seconds that are left, 0 where there is no pause."""
+        """Seconds until the pause ends, 0 without a pause."""
         return max(0.0, self._until - time.monotonic())
 
-    def begin(self, told: float | None, started: float) -> None:
+    def begin(self, requested: float | None, started: float) -> None:
         """
-        Leave the registry alone for what it told, and at least for the back-off (1 s, 2 s, 4 s, ... ± 25 %).
+        Pause for the requested time, at least for the back-off (1 s, 2 s, 4 s, ... ± 25 %).
 
-        :param told: seconds that the registry told
-        :param started: when the request was sent, by the monotonic clock; of several that were under way
-            together only one lengthens the back-off
+        :param requested: seconds that the registry asked for
+        :param started: monotonic time when the request was sent; requests that were sent before the pause
+            began do not lengthen the back-off
         """
         now = time.monotonic()
         if started >= self._begun:
             self._times += 1
             self._begun = now
         back_off = 2.0 ** min(self._times - 1, 12) * random.uniform(0.75, 1.25)
-        self._until = max(self._until, now + min(MAX_PAUSE, max(told or 0.0, back_off)))
+        self._until = max(self._until, now + min(MAX_PAUSE, max(requested or 0.0, back_off)))
 
     def over(self, started: float) -> None:
         """
-        Begin the back-off anew: a request went well.
+        Reset the back-off after a successful request.
 
-        :param started: when that was sent
+        :param started: monotonic time when the request was sent
         """
         if self._times and started >= self._begun:
             self._times = 0
 
     async def wait(self) -> None:
         """
-        Wait for the end of a short pause.
+        Wait until a short pause ends.
 
-        :raises RegistryError: ``rate_limited``, for a longer one
+        :raises RegistryError: ``rate_limited``, if the pause is longer than :data:`MAX_WAIT`
         """
         while (remaining := self.remaining) > 0:
             if remaining > MAX_WAIT:
@@ -107,14 +109,14 @@ class Pause:
 
     def error(self, status: int | None = None) -> RegistryError:
         """
-        Say that the registry wants to be left alone.
+        Return the error for a paused registry.
 
-        :param status: the answer that said so, None where nothing was sent
+        :param status: status of the answer that began the pause, None if no request was sent
         """
         why = f"answered {status}" if status else "asked for a pause"
         return RegistryError(
-            f"{self._registry}: {why}; nothing is asked of it for {self.remaining:.0f} s. Where that happens "
-            "often, poll less often, sign in, or lower max_in_flight",
+            f"{self._registry}: {why}. No request is sent to it for {self.remaining:.0f} s. If this happens "
+            "often, increase poll_interval, set a login, or lower max_in_flight",
             kind="rate_limited",
             retry_after=self.remaining,
             status=status,
@@ -124,9 +126,9 @@ class Pause:
 
 def default_in_flight(addresses: Iterable[str]) -> int:
     """
-    Tell how many requests may be under way at once: 10 on a network of one's own, 2 on the internet.
+    Return the default number of requests in flight: 10 for a private network, 2 for the internet.
 
-    :param addresses: what the registry's name resolves to; nothing counts as the internet
+    :param addresses: the registry's addresses; an empty list counts as the internet
     """
     found = [ipaddress.ip_address(address.partition("%")[0]) for address in addresses]
     return 10 if found and not any(address.is_global for address in found) else 2

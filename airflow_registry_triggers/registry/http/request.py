@@ -1,26 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""One question and its answer: redirects, limits, and what each failure means."""
+"""One request and its answer, over redirects and within limits."""
 
 from __future__ import annotations
 
-import os
-import socket
-import ssl
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aiohttp
 from yarl import URL
 
 from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.http.connection_errors import (
+    blocked_error,
+    connection_error,
+    handshake_error,
+    is_handshake_failure,
+    proxy_refused,
+)
+from airflow_registry_triggers.registry.http.destinations import DestinationBlocked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_registry_triggers.registry.http.connections import Connections
     from airflow_registry_triggers.registry.http.rate_limits import Limits
 
-__all__ = ["Answer", "exchange", "shown"]
+__all__ = ["Answer", "Request", "display_url", "exchange"]
 
 _MAX_REDIRECTS = 3
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -28,95 +34,137 @@ _MAX_ERROR_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """
+    A request, before redirects.
+
+    :param method: ``GET`` or ``HEAD``
+    :param shown: the URL as errors show it; ``""`` for the URL without its query
+    :param headers: sent to every origin, so without ``Authorization``
+    :param max_bytes: limit of the body, after decompression
+    :param authorization: ``Authorization`` headers by origin
+    :param may_leave_origin: whether a redirect to another origin is followed
+    """
+
+    method: str
+    url: URL
+    headers: dict[str, str]
+    max_bytes: int
+    authorization: Mapping[URL, str | None]
+    shown: str = ""
+    may_leave_origin: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """
-    What a registry answered.
+    The answer of a registry.
 
     :param status: HTTP status
-    :param headers: by name, whatever its case
+    :param headers: names are case-insensitive
     :param body: decompressed; empty for a HEAD
-    :param elsewhere: whether another origin answered, after a redirect
+    :param url: the URL that answered, after redirects
+    :param where: the URL and the proxy as errors show them
+    :param is_elsewhere: whether another origin than the requested one answered
+    :param through_proxy: whether a proxy that can read and replace the answer was used
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-    elsewhere: bool = False
+    url: URL
+    where: str
+    is_elsewhere: bool = False
+    through_proxy: bool = False
 
     def values(self, name: str) -> list[str]:
-        """Give each value of a header."""
+        """Return each value of a header."""
         getall = getattr(self.headers, "getall", None)
         return list(getall(name, [])) if getall else []
 
 
-def shown(url: URL) -> str:
-    """Give a URL for a text or log: without a query, which may hold what is nobody's business."""
+def display_url(url: URL) -> str:
+    """Return a URL for errors and logs: without a query, which can contain secrets."""
     return str(url.with_query(None).with_fragment(None).with_user(None))
 
 
-async def exchange(
-    session: aiohttp.ClientSession,
-    method: str,
-    url: URL,
-    headers: dict[str, str],
-    max_bytes: int,
-    limits: Limits,
-) -> Answer:
+async def exchange(connections: Connections, request: Request, limits: Limits) -> Answer:
     """
-    Send a request and follow where the answer points; ``Authorization`` does not go to another origin.
+    Send a request and follow redirects.
 
-    :param session: the connections
-    :param method: ``GET`` or ``HEAD``
-    :param url: where to
-    :param headers: sent as they are
-    :param max_bytes: of the body, after decompression
+    :param connections: of the registry
     :param limits: deadlines
     :raises RegistryError: there is no answer
     """
-    origin = url.origin()
+    url, shown = request.url, request.shown or display_url(request.url)
     for _ in range(_MAX_REDIRECTS + 1):
-        answer = await _once(session, method, url, headers, max_bytes, limits)
+        answer = await _once(connections, request, url, shown, limits)
         if answer.status not in _REDIRECTS or "Location" not in answer.headers:
-            return answer if url.origin() == origin else replace(answer, elsewhere=True)
-        url = _target(url, answer.headers["Location"])
-        if url.origin() != origin:
-            headers = {name: value for name, value in headers.items() if name != "Authorization"}
-    raise RegistryError(f"{shown(url)}: more than {_MAX_REDIRECTS} redirects", kind="refused_answer")
+            return answer
+        url = _target(answer, request)
+        # The path of a redirect can repeat a secret of the request: errors show the origin only.
+        shown = str(url.origin())
+    raise RegistryError(f"{answer.where}: more than {_MAX_REDIRECTS} redirects.", kind="refused_answer")
 
 
-async def _once(
-    session: aiohttp.ClientSession,
-    method: str,
-    url: URL,
-    headers: dict[str, str],
-    max_bytes: int,
-    limits: Limits,
-) -> Answer:
+async def _once(connections: Connections, request: Request, url: URL, shown: str, limits: Limits) -> Answer:
+    proxy = connections.proxies.proxy_for(url)
+    where = f"{shown} (through proxy {proxy.name})" if proxy else shown
+    try:
+        session = connections.session_for(url, proxy)
+    except DestinationBlocked as blocked:
+        raise blocked_error(blocked, where) from None
+    headers = dict(request.headers)
+    if (authorization := request.authorization.get(url.origin())) is not None:
+        headers["Authorization"] = authorization
     timeout = aiohttp.ClientTimeout(total=limits.seconds, sock_connect=limits.connect_seconds)
     try:
         async with session.request(
-            method, url, headers=headers, allow_redirects=False, timeout=timeout
+            request.method,
+            url,
+            headers=headers,
+            allow_redirects=False,
+            timeout=timeout,
+            proxy=proxy.url if proxy else None,
         ) as response:
-            body = b"" if method == "HEAD" else await _body(response, max_bytes)
-            return Answer(response.status, response.headers, body)
+            body = b"" if request.method == "HEAD" else await _body(response, request.max_bytes, where)
+            is_plain_proxy = proxy is not None and url.scheme == "http"
+            if is_plain_proxy and response.status == 407:
+                raise proxy_refused(407, where)
+            is_elsewhere = url.origin() != request.url.origin()
+            return Answer(response.status, response.headers, body, url, where, is_elsewhere, is_plain_proxy)
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        problem = _problem(error, url, limits)
-    # Raised out here: aiohttp's own errors carry the request's headers along.
+        problem = connection_error(error, where, url, proxy, limits.seconds)
+        probes = is_handshake_failure(error, url, proxy) and url.origin() == connections.base.origin()
+        cause = error
+    if probes:
+        problem = await handshake_error(url, where, cause) or problem
+    # Raised outside of the except block: aiohttp's own errors contain the headers of the request.
     raise problem
 
 
-async def _body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-    if response.status >= 400:
+async def _body(response: aiohttp.ClientResponse, max_bytes: int, where: str) -> bytes:
+    try:
+        return await _read(response, max_bytes, where)
+    except (aiohttp.ClientError, OSError):
+        if response.status < 300:
+            raise
+    # The status of an error or a redirect decides, even if its body breaks off.
+    return b""
+
+
+async def _read(response: aiohttp.ClientResponse, max_bytes: int, where: str) -> bytes:
+    if response.status >= 300:
         max_bytes = min(max_bytes, _MAX_ERROR_BYTES)
     chunks: list[bytes] = []
     size = 0
     async for chunk in response.content.iter_chunked(1 << 16):
         size += len(chunk)
-        if size > max_bytes and response.status >= 400:
+        if size > max_bytes and response.status >= 300:
             break
         if size > max_bytes:
             raise RegistryError(
-                f"{shown(response.url)}: an answer of more than {max_bytes:,} bytes is not taken",
+                f"{where}: the answer is longer than the limit of {max_bytes:,} bytes.",
                 kind="refused_answer",
                 status=response.status,
             )
@@ -124,45 +172,26 @@ async def _body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     return b"".join(chunks)
 
 
-def _target(url: URL, location: str) -> URL:
+def _target(answer: Answer, request: Request) -> URL:
+    url = answer.url
     try:
-        target = url.join(URL(location))
+        target = url.join(URL(answer.headers["Location"]))
         usable = target.scheme in ("http", "https") and bool(target.host) and target.user is None
     except ValueError:
         target, usable = url, False
-    if not usable or (url.scheme == "https" and target.scheme == "http"):
-        raise RegistryError(f"{shown(url)}: redirects to where nothing may follow", kind="refused_answer")
-    return target
-
-
-def _problem(error: Exception, url: URL, limits: Limits) -> RegistryError:
-    where = shown(url)
-    # Before ValueError: a certificate that is refused is one of these as well.
-    if isinstance(error, ssl.SSLError | aiohttp.ClientSSLError):
-        return RegistryError(
-            f"{where}: no trusted TLS connection: {_reason(error)}; check the host, or give a ca_file",
-            kind="tls",
-            everywhere=True,
+    if not usable:
+        raise RegistryError(
+            f"{answer.where}: redirects to an address that is not an http or https URL.",
+            kind="refused_answer",
         )
-    if isinstance(error, aiohttp.ClientConnectorDNSError | ValueError) or _is_gaierror(error):
-        return RegistryError(
-            f"{where}: the name {url.host!r} does not resolve; check the host", kind="name", everywhere=True
-        )
-    if isinstance(error, TimeoutError):
-        why = f"no whole answer within {limits.seconds:g} s"
-    elif isinstance(error, OSError):
-        why = f"no connection: {os.strerror(error.errno) if error.errno else type(error).__name__}"
-    elif isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
-        why = "the connection was closed before the whole answer was there"
+    if url.scheme == "https" and target.scheme == "http":
+        why = "which is not allowed (https to http)"
+    elif not request.may_leave_origin and target.origin() != request.url.origin():
+        why = "which is not allowed for a token request"
     else:
-        return RegistryError(f"{where}: the answer is no HTTP that can be read", kind="refused_answer")
-    return RegistryError(f"{where}: {why}; asked again at the next poll", kind="unavailable", everywhere=True)
-
-
-def _is_gaierror(error: Exception) -> bool:
-    return isinstance(getattr(error, "os_error", error), socket.gaierror)
-
-
-def _reason(error: Exception) -> str:
-    cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
-    return str(getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or "handshake failed")
+        return target
+    raise RegistryError(
+        f"{answer.where}: redirects to {target.origin()}, {why}. Set the Connection's host to the "
+        "final address.",
+        kind="refused_answer",
+    )

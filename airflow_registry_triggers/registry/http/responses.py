@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""What an answer of a registry means."""
+"""The meaning of a registry's answer."""
 
 from __future__ import annotations
 
@@ -10,96 +10,115 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_registry_triggers.oci_names import is_digest
 from airflow_registry_triggers.registry.errors import RegistryError
-from airflow_registry_triggers.registry.http.request import shown
 
 if TYPE_CHECKING:
-    from yarl import URL
-
     from airflow_registry_triggers.registry.http.rate_limits import Pause
     from airflow_registry_triggers.registry.http.request import Answer
 
-__all__ = ["checked_digest", "digest_of_manifest", "error_of", "is_registry", "no_registry"]
+__all__ = ["digest_in_header", "digest_of_manifest", "error_of", "is_registry", "not_a_registry"]
+
+_DIGEST = "Docker-Content-Digest"
+_SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
+_MAX_PARSED = 256 * 1024
 
 
 def is_registry(answer: Answer) -> bool:
+    """Return True if a registry answered: it sent the API's header, or JSON."""
+    version = answer.headers.get("Docker-Distribution-Api-Version", "")
+    return version.startswith("registry/2") or _json(answer.body) is not None
+
+
+def digest_in_header(answer: Answer) -> str | None:
+    """Return the digest in the header; None if there is none, several, or an invalid one."""
+    values = answer.values(_DIGEST)
+    return values[0] if len(values) == 1 and is_digest(values[0]) else None
+
+
+def digest_of_manifest(answer: Answer) -> str:
     """
-    Tell a registry's answer from a web page: a header that most send, or JSON.
+    Return the digest of the manifest in an answer to GET.
 
-    :param answer: to any question
+    :raises RegistryError: the body is not a manifest, or not the one of the answer's header
     """
-    told = answer.headers.get("Docker-Distribution-Api-Version", "")
-    return told.startswith("registry/2") or _json(answer.body) is not None
-
-
-def checked_digest(told: str, url: URL) -> str:
-    """
-    Give back the digest that a header tells.
-
-    :param told: value of the header
-    :param url: what was asked
-    :raises RegistryError: it is no digest
-    """
-    if is_digest(told):
-        return told
-    raise RegistryError(
-        f"{shown(url)}: {told[:100]!a} is no digest; the tag stays as it was remembered",
-        kind="refused_answer",
-        status=200,
-    )
-
-
-def digest_of_manifest(answer: Answer, url: URL) -> str:
-    """
-    Make the digest of a manifest.
-
-    :param answer: with the manifest as its body
-    :param url: what was asked
-    :raises RegistryError: it is no manifest, or another one than the answer's header tells
-    """
-    told = answer.headers.get("Docker-Content-Digest", "")
-    algorithm = "sha512" if told.startswith("sha512:") else "sha256"
+    header = digest_in_header(answer)
+    if not _is_object(answer.body):
+        raise _refused(answer, "the body is not a manifest")
+    if answer.headers.get("Content-Type", "").strip().lower().startswith(_SCHEMA_1):
+        # A signed manifest of schema 1: its digest is the hash without the signatures.
+        if header is None:
+            raise _refused(answer, f"a manifest of schema 1 without {_DIGEST}")
+        return header
+    algorithm = "sha512" if header and header.startswith("sha512:") else "sha256"
     digest = f"{algorithm}:{hashlib.new(algorithm, answer.body).hexdigest()}"
-    if not isinstance(_json(answer.body), dict) or (told and told != digest):
-        raise RegistryError(
-            f"{shown(url)}: the answer is no manifest, or not the one that its digest tells; "
-            "the tag stays as it was remembered",
-            kind="refused_answer",
-            status=200,
-        )
+    if header is not None and header != digest:
+        raise _refused(answer, f"the body does not have the digest of the header {_DIGEST}")
     return digest
 
 
-def error_of(answer: Answer, url: URL, pause: Pause) -> RegistryError:
+def error_of(answer: Answer, pause: Pause) -> RegistryError:
     """
-    Say what a status means that answers no question.
+    Return the error for a status that is not expected.
 
-    :param answer: with a status that is not expected
-    :param url: what was asked
-    :param pause: for how long the registry is left alone
+    :param pause: of the registry
     """
     status = answer.status
     if status == 429 or (status == 503 and "Retry-After" in answer.headers):
         return pause.error(status)
+    if answer.through_proxy and _is_html(answer):
+        return _by_proxy(answer, f"answered {status} with an HTML page")
     if status >= 500 or status == 408:
-        kind, advice = "unavailable", "asked again at the next poll"
+        kind, advice = "unavailable", "The registry or a server in front of it failed"
     elif status == 403:
-        kind, advice = "credentials", "check whether the login may read this"
+        kind, advice = "credentials", "Check whether the Connection's login is allowed to read this"
     else:
-        kind, advice = "refused_answer", "check the base URL and the repository's name"
-    return RegistryError(f"{shown(url)}: answered {status}; {advice}", kind=kind, status=status)
+        kind, advice = "refused_answer", "Check the Connection's host and the repository's name"
+    return RegistryError(f"{answer.where}: answered {status}. {advice}.", kind=kind, status=status)
 
 
-def no_registry(url: URL, problem: str) -> RegistryError:
+def not_a_registry(answer: Answer, problem: str) -> RegistryError:
     """
-    Say that something else than a registry answers.
+    Return the error for an answer of another kind of server.
 
-    :param url: what was asked
-    :param problem: what came instead
+    :param problem: the difference to a registry's answer
     """
+    if answer.through_proxy and _is_html(answer):
+        return _by_proxy(answer, problem)
     return RegistryError(
-        f"{shown(url)}: {problem}, not as a registry does; check host, port and path of the base URL",
+        f"{answer.where}: {problem}; this is not a registry. Check the Connection's host, port and path.",
         kind="not_a_registry",
     )
+
+
+def _by_proxy(answer: Answer, problem: str) -> RegistryError:
+    return RegistryError(
+        f"{answer.where}: {problem}. The proxy probably answered instead of the registry. Check the "
+        "proxy, and that it allows this host.",
+        kind="proxy",
+        status=answer.status,
+        everywhere=True,
+    )
+
+
+def _is_html(answer: Answer) -> bool:
+    is_html = "html" in answer.headers.get("Content-Type", "").lower()
+    return is_html or answer.body[:200].lstrip().lower().startswith((b"<!doctype html", b"<html"))
+
+
+def _refused(answer: Answer, problem: str) -> RegistryError:
+    if answer.through_proxy and _is_html(answer):
+        return _by_proxy(answer, problem)
+    return RegistryError(
+        f"{answer.where}: {problem}. The stored digest of the tag does not change.",
+        kind="refused_answer",
+        status=answer.status,
+    )
+
+
+def _is_object(body: bytes) -> bool:
+    # Parsing 4 MiB would block the event loop; the digest covers the content anyway.
+    if len(body) > _MAX_PARSED:
+        return body.lstrip()[:1] == b"{"
+    return isinstance(_json(body), dict)
 
 
 def _json(body: bytes) -> Any:

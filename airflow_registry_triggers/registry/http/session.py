@@ -1,59 +1,114 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""Connections to one registry, shared by all who ask it: in flight, pauses, and what errors mean."""
+"""The transport of one registry, shared by all its clients: connections, limits, pauses and tokens."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import socket
-import ssl
 import time
 import weakref
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import aiohttp
-
 from airflow_registry_triggers.http_dates import parse_http_date, parse_retry_after
 from airflow_registry_triggers.registry.errors import RegistryError
-from airflow_registry_triggers.registry.http.auth import Authenticator, Credentials, SignIn
-from airflow_registry_triggers.registry.http.headers import quota_pause
+from airflow_registry_triggers.registry.http.auth import REFUSALS, Authenticator, AuthState, SignIn
+from airflow_registry_triggers.registry.http.connections import Connections
+from airflow_registry_triggers.registry.http.credentials import Credentials, Login
+from airflow_registry_triggers.registry.http.head_support import HeadSupport
+from airflow_registry_triggers.registry.http.headers import parse_challenges, quota_pause
+from airflow_registry_triggers.registry.http.proxies import Proxies, Proxy
 from airflow_registry_triggers.registry.http.rate_limits import Limits, Pause, default_in_flight
-from airflow_registry_triggers.registry.http.request import Answer, exchange, shown
+from airflow_registry_triggers.registry.http.request import Answer, Request, exchange
+from airflow_registry_triggers.registry.http.tokens import TokenStore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from yarl import URL
 
-__all__ = ["Memory", "Transport"]
+__all__ = ["Memory", "Options", "Transport", "forget_everything"]
 
-_KEEP_ALIVE = 75.0  # longer than the default poll interval, so that a poll finds its connections open
+_MAX_MEMORIES = 1024
+_MAX_ORIGINS = 16
+_MAX_REPETITIONS = 8
+
+Identity = tuple[str, str]
 
 
 @dataclass(slots=True)
 class Memory:
     """
-    What the process knows of one registry and identity; it outlives connections and event loops.
+    What the process knows of one registry and login. It outlives connections and event loops.
 
-    :param pause: how long to leave it alone
-    :param sign_in: its challenge and tokens
-    :param head_tells: whether HEAD gives digests there; None while that is not known
+    :param sign_in: terms of the registry itself
+    :param elsewhere: terms of origins that the registry redirects to
+    :param redirects_to: the origin elsewhere that asked for a token last
+    :param page_size: the position in ``PAGE_SIZES`` from which listings start
+    :param proves_page_size: whether a listing succeeded with it
     """
 
     pause: Pause
-    sign_in: SignIn = field(default_factory=SignIn)
-    head_tells: bool | None = None
+    sign_in: AuthState = field(default_factory=AuthState)
+    elsewhere: dict[str, AuthState] = field(default_factory=dict)
+    head: HeadSupport = field(default_factory=HeadSupport)
+    redirects_to: URL | None = None
+    page_size: int = 0
+    proves_page_size: bool = False
+
+    def terms_of(self, origin: URL) -> AuthState:
+        """Return the terms of an origin that the registry redirects to."""
+        name = str(origin)
+        if name not in self.elsewhere:
+            while len(self.elsewhere) >= _MAX_ORIGINS:
+                del self.elsewhere[next(iter(self.elsewhere))]
+            self.elsewhere[name] = AuthState()
+        return self.elsewhere[name]
 
 
-Identity = tuple[str, str]
-_MAX_MEMORIES = 1024
+@dataclass(frozen=True)
+class Options:
+    """
+    Settings of a transport.
+
+    :param base: base URL of the registry
+    :param ca_file: certificates in PEM form that are trusted in addition to the system's
+    :param max_in_flight: requests in flight; None: 10 on a private network, else 2
+    :param proxy: None: the environment's proxy
+    :param on_secret: called with each value that logs must mask
+    """
+
+    base: URL
+    login: Login
+    ca_file: str | None = None
+    max_in_flight: int | None = None
+    proxy: Proxy | None = None
+    on_secret: Callable[[str], None] = field(default=lambda value: None, compare=False)
+
+    @property
+    def identity(self) -> Identity:
+        """The registry and a hash of the login."""
+        return (str(self.base), self.login.key)
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Clients with equal keys share one transport."""
+        proxy = self.proxy.url if self.proxy else None
+        return (self.identity, self.ca_file, self.max_in_flight, proxy)
+
+
 _memories: dict[Identity, Memory] = {}
-_transports: weakref.WeakKeyDictionary[
-    asyncio.AbstractEventLoop, dict[tuple[Identity, str | None, int | None], Transport]
-] = weakref.WeakKeyDictionary()
+_tokens = TokenStore()
+_transports: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[object, ...], Transport]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def forget_everything() -> None:
+    """Drop all tokens, terms and pauses of the process."""
+    _memories.clear()
+    _tokens.clear()
 
 
 def _memory_of(identity: Identity) -> Memory:
@@ -66,49 +121,34 @@ def _memory_of(identity: Identity) -> Memory:
 
 class Transport:
     """
-    Sends requests to one registry for all clients of an event loop that share its identity.
+    Send requests to one registry, for all clients of an event loop that share its options.
 
-    :param base: the registry
-    :param credentials: the login
-    :param ca_file: certificates that are trusted besides the system's
-    :param max_in_flight: requests that may be under way at once; None: 10 on a network of one's own, else 2
+    :param options: settings
     :param memory: what the process knows of this registry
     """
 
-    def __init__(
-        self,
-        base: URL,
-        credentials: Credentials,
-        ca_file: str | None,
-        max_in_flight: int | None,
-        memory: Memory,
-    ) -> None:
+    def __init__(self, options: Options, memory: Memory) -> None:
         self.memory = memory
-        self.in_flight = max_in_flight or 0
-        self.auth = Authenticator(base, credentials, memory.sign_in, self._fetch_token)
-        self._base = base
-        self._ca_file = ca_file
+        self.in_flight = options.max_in_flight or 0
+        self._options = options
         self._users = 0
-        self._session: aiohttp.ClientSession | None = None
+        self._connections: Connections | None = None
         self._slots: asyncio.Semaphore | None = None
         self._opening = asyncio.Lock()
+        self._auth = self._authenticator(options.base, options.login, memory.sign_in)
+        self._is_anonymous = isinstance(options.login, Credentials) and options.login.is_anonymous
 
     @classmethod
-    async def shared(
-        cls, base: URL, credentials: Credentials, ca_file: str | None, max_in_flight: int | None
-    ) -> Transport:
+    async def shared(cls, options: Options) -> Transport:
         """
-        Open the transport of this event loop, or join those who use it; each calls :meth:`leave` once.
+        Open the transport of this event loop, or join its users; each user calls :meth:`leave` once.
 
-        :raises RegistryError: ``tls``, when ca_file cannot be read
+        :raises RegistryError: ``tls``, if ca_file cannot be read
         """
-        secret = hashlib.sha256(repr((credentials.username, credentials.password)).encode()).hexdigest()
-        identity = (str(base), secret)
         open_here = _transports.setdefault(asyncio.get_running_loop(), {})
-        key = (identity, ca_file, max_in_flight)
-        transport = open_here.get(key)
+        transport = open_here.get(options.key)
         if transport is None:
-            transport = open_here[key] = cls(base, credentials, ca_file, max_in_flight, _memory_of(identity))
+            transport = open_here[options.key] = cls(options, _memory_of(options.identity))
         transport._users += 1
         try:
             await transport._open()
@@ -118,104 +158,177 @@ class Transport:
         return transport
 
     async def leave(self) -> None:
-        """Close the connections when nobody else uses them."""
+        """Close the connections if there are no other users."""
         self._users -= 1
         if self._users > 0:
             return
         open_here = _transports.get(asyncio.get_running_loop(), {})
         for key in [key for key, transport in open_here.items() if transport is self]:
             del open_here[key]
-        if self._session is not None:
-            await self._session.close()
+        if self._connections is not None:
+            await self._connections.close()
 
-    async def ask(
-        self, method: str, url: URL, headers: dict[str, str], max_bytes: int, limits: Limits
+    async def send(
+        self,
+        method: str,
+        url: URL,
+        repository: str,
+        accept: str,
+        max_bytes: int,
+        limits: Limits,
+        shown: str = "",
     ) -> Answer:
         """
-        Send one request when it is its turn, and heed what the answer says of limits.
+        Send a request, sign in if the registry asks for it, and return the answer.
 
         :param method: ``GET`` or ``HEAD``
-        :param url: where to
-        :param headers: sent as they are; ``Authorization`` not to another origin
-        :param max_bytes: of the body, after decompression
+        :param repository: full name of the repository; empty for the registry as a whole
+        :param accept: value of ``Accept``
+        :param max_bytes: limit of the body, after decompression
         :param limits: deadlines
-        :raises RegistryError: there is no answer
+        :param shown: the URL as errors show it; default the URL without its query
+        :raises RegistryError: there is no answer, or it is a 401
         """
-        if self._slots is None or self._session is None:
+        headers = {"Accept": accept}
+        if method == "HEAD":
+            # nginx with gzip closes the connection after a HEAD that it would have compressed.
+            headers["Accept-Encoding"] = "identity"
+        sign_ins = self._sign_ins(repository)
+        for _ in range(_MAX_REPETITIONS):
+            # Before the slot is taken: a token request takes a slot of its own.
+            prepared = {origin: await sign_in.header() for origin, sign_in in sign_ins.items()}
+            request = Request(method, url, headers, max_bytes, prepared, shown)
+            answer = await self._in_turn(request, limits)
+            origin = answer.url.origin()
+            if answer.status not in REFUSALS:
+                if origin in sign_ins:
+                    sign_ins[origin].accepted(answer.status)
+                break
+            if not await self._recovers(answer, sign_ins, repository):
+                break
+        if answer.status == 401:
+            raise await self._unauthorized(answer)
+        return answer
+
+    def _sign_ins(self, repository: str) -> dict[URL, SignIn]:
+        """Return the authentication at each origin that a request is known to reach."""
+        known = {self._options.base.origin(): SignIn(self._auth, repository)}
+        if (elsewhere := self.memory.redirects_to) is not None and self._is_anonymous:
+            known[elsewhere] = self._sign_in_elsewhere(elsewhere, repository)
+        return known
+
+    async def _recovers(self, answer: Answer, sign_ins: dict[URL, SignIn], repository: str) -> bool:
+        origin = answer.url.origin()
+        if origin not in sign_ins:
+            if not self._is_anonymous:
+                return False  # a login is only for the registry itself
+            self.memory.redirects_to = origin
+            sign_ins[origin] = self._sign_in_elsewhere(origin, repository)
+            await sign_ins[origin].header()
+        challenges = parse_challenges(answer.values("WWW-Authenticate"))
+        return await sign_ins[origin].recover(answer.status, challenges)
+
+    def _sign_in_elsewhere(self, origin: URL, repository: str) -> SignIn:
+        terms = self.memory.terms_of(origin)
+        return SignIn(self._authenticator(origin, Credentials(), terms), repository)
+
+    def _authenticator(self, origin: URL, login: Login, state: AuthState) -> Authenticator:
+        return Authenticator(
+            origin,
+            login,
+            state,
+            _tokens,
+            self._options.identity,
+            self._fetch_token,
+            self._options.on_secret,
+        )
+
+    async def _in_turn(self, request: Request, limits: Limits) -> Answer:
+        if self._slots is None or self._connections is None:
             raise RuntimeError(
                 "use the client as a context manager: async with RegistryClient(...) as client"
             )
-        pause = self.memory.pause
         async with self._slots:
-            await pause.wait()
+            await self.memory.pause.wait()
             started = time.monotonic()
-            answer = await exchange(self._session, method, url, headers, max_bytes, limits)
-            self._heed(answer, started)
+            answer = await exchange(self._connections, request, limits)
+            self._apply_limits(answer, started)
             return answer
 
     async def _open(self) -> None:
         async with self._opening:
-            if self._session is None:
-                self._session = aiohttp.ClientSession(
-                    connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE, ssl=self._ssl()),
-                    cookie_jar=aiohttp.DummyCookieJar(),
-                    headers={"User-Agent": "airflow-provider-registry-triggers"},
-                )
+            if self._connections is None:
+                options = self._options
+                proxies = Proxies(options.proxy, options.on_secret)
+                self._connections = Connections(options.base, options.ca_file, proxies)
             if self._slots is None:
-                self.in_flight = self.in_flight or default_in_flight(await self._addresses())
+                addresses = await self._connections.addresses()
+                self.in_flight = self.in_flight or default_in_flight(addresses)
                 self._slots = asyncio.Semaphore(self.in_flight)
-
-    def _ssl(self) -> ssl.SSLContext | bool:
-        if not self._ca_file:
-            return True
-        context = ssl.create_default_context()
-        try:
-            context.load_verify_locations(self._ca_file)
-        except (OSError, ssl.SSLError) as error:
-            why = error.strerror or "no certificates in PEM form"
-        else:
-            return context
-        raise RegistryError(
-            f"ca_file {self._ca_file!r} cannot be used: {why}; give a file with the registry's CA", kind="tls"
-        )
-
-    async def _addresses(self) -> list[str]:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(Limits().connect_seconds):
-                found = await loop.getaddrinfo(self._base.host, self._base.port, type=socket.SOCK_STREAM)
-        except (OSError, TimeoutError, UnicodeError):
-            return []
-        return [str(item[4][0]) for item in found]
 
     async def _fetch_token(self, url: URL, headers: dict[str, str]) -> bytes:
         limits = Limits()
+        request = Request(
+            "GET",
+            url,
+            {"Accept": "application/json"},
+            limits.token_bytes,
+            {url.origin(): headers.get("Authorization")},
+            shown=str(url.origin()),
+            may_leave_origin=False,
+        )
         try:
-            answer = await self.ask(
-                "GET", url, {"Accept": "application/json", **headers}, limits.token_bytes, limits
-            )
+            answer = await self._in_turn(request, limits)
         except RegistryError as error:
             error.everywhere = True
             raise
         if answer.status == 200:
             return answer.body
-        raise self._no_token(url, answer.status)
+        raise await self._no_token(answer)
 
-    def _no_token(self, url: URL, status: int) -> RegistryError:
+    async def _no_token(self, answer: Answer) -> RegistryError:
+        status = answer.status
         if status in (429, 503):
             return self.memory.pause.error(status)
+        credentials = await self._options.login.current()
         if status >= 500:
-            kind, why = "unavailable", "it is asked again at the next poll"
+            kind, why = "unavailable", "It failed"
+        elif credentials.is_anonymous:
+            kind, why = "credentials", "Set a login on the Connection, or check the repository's name"
         else:
-            kind, why = "credentials", "check username and password, and whether they may read the repository"
+            kind = "credentials"
+            why = (
+                "Check login and password of the Connection, and whether they are allowed to read the "
+                f"repository.{credentials.hint}"
+            ).rstrip(".")
         return RegistryError(
-            f"{shown(url)}: the token service answered {status}; {why}",
+            f"{answer.where}: the token service answered {status}. {why}.",
             kind=kind,
             status=status,
             everywhere=True,
         )
 
-    def _heed(self, answer: Answer, started: float) -> None:
+    async def _unauthorized(self, answer: Answer) -> RegistryError:
+        login = self._options.login
+        credentials = await login.current()
+        if answer.is_elsewhere and not credentials.is_anonymous:
+            text = (
+                f"{answer.where}: answered 401 after a redirect from {self._options.base.origin()}. The "
+                "login is only sent to the Connection's host. Set the host to the final address."
+            )
+        elif credentials.is_anonymous:
+            text = (
+                f"{answer.where}: answered 401 without a login. Set a login on the Connection, or check the "
+                "repository's name."
+            )
+        else:
+            text = (
+                f"{answer.where}: answered 401, the login was rejected. Check login and password of the "
+                f"Connection, and whether they are allowed to read this.{credentials.hint}"
+            )
+        return RegistryError(text, kind="credentials", status=401, everywhere=True)
+
+    def _apply_limits(self, answer: Answer, started: float) -> None:
         pause = self.memory.pause
         if answer.status in (429, 503):
             now = datetime.now(UTC)

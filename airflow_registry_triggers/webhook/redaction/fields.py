@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""What is kept out of logs and records: secrets in URLs and headers, and text that would act in a log."""
+"""Masks for URLs and headers, and an escape for text that would act in a log."""
 
 from __future__ import annotations
 
@@ -14,42 +14,67 @@ from urllib.parse import unquote, unquote_plus
 from airflow_registry_triggers.webhook.redaction.secrets import MASK, MIN_SECRET, Masker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 __all__ = [
+    "HARMLESS_HEADERS",
     "MASK",
     "MIN_SECRET",
     "Masker",
     "escape_text",
     "mask_headers",
     "mask_url",
+    "private_headers",
     "query_values",
     "secret_header_values",
     "url_secrets",
 ]
 
 LONG = 20
-"""A path segment or query name of this length or more may be a token."""
+"""Length from which a path segment or a query name may be a token."""
+
+HARMLESS_HEADERS = frozenset(
+    {
+        "accept",
+        "accept-charset",
+        "accept-language",
+        "cache-control",
+        "content-language",
+        "content-type",
+        "date",
+        "from",
+        "origin",
+        "pragma",
+        "referer",
+        "traceparent",
+        "user-agent",
+    }
+)
+"""Names of the headers of a Connection whose values are not secret."""
 
 _URL = re.compile(r"(?P<front>[^/?#]*//)?(?P<rest>.*)", re.DOTALL)
 _PARTS = re.compile(r"(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<query>\?[^#]*)?(?P<fragment>#.*)?", re.DOTALL)
 _HOST_PORT = re.compile(r"(?:[^\[\]:]*|\[[^\[\]]*\])(?::[0-9]{0,5})?")
 _LONG_SEGMENT = re.compile(rf"[^/]{{{LONG},}}")
+# A word for a credential anywhere in the name ("X-AuthToken", "AccessToken"), or a last word "key".
 _SECRET_HEADER = re.compile(
-    r"(?:.*[-_])?(?:authorization|cookie2?|token|key|apikey|secret|password)", re.IGNORECASE | re.DOTALL
+    r"auth(?!ors?\b)|token(?!s?[-_](?:left|limit|remaining|used)\b)|cookie|secret|passw|passphrase|pwd|credential|session|jwt|bearer|api.?key"
+    r"|(?:^|[-_]|access|private|secret)key$",
+    re.IGNORECASE,
 )
+_NOT_SECRET_HEADER = frozenset({"proxy-authenticate", "www-authenticate"})
 _URL_HEADERS = frozenset({"location", "content-location", "referer", "refresh", "link"})
 _URL_IN_TEXT = re.compile(r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]*://[^\s<>\"']+", re.IGNORECASE)
-# Not ignoring case throughout: U+0130 would be taken for an i, and so for ASCII.
+# IGNORECASE for the whole pattern would match U+0130 as an ASCII i.
 _ACTS = re.compile(r"[^ -~]|:(?=:(?i:(?:end)?group))")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def escape_text(text: str) -> str:
     """
-    Write text in printable ASCII, so that it cannot start a line, open a group or send ESC in a log.
+    Return text in printable ASCII, so that it cannot start a line, open a group or send ESC in a log.
 
-    :param text: what another party sent
+    :param text: text from another party
     """
     if text.isascii() and text.isprintable() and "::" not in text:
         return text
@@ -64,9 +89,9 @@ def _escape(match: re.Match[str]) -> str:
 
 def mask_url(url: str) -> str:
     """
-    Mask userinfo, the query's values, the fragment, and path segments that may be tokens.
+    Return a URL with masked userinfo, query values, fragment, and path segments that may be tokens.
 
-    :param url: a URL, or any text that was given as one
+    :param url: a URL, or any text in its place
     """
     front, userinfo, parts = _split(url)
     authority, path, query, fragment = parts
@@ -84,7 +109,7 @@ def mask_url(url: str) -> str:
 
 def _mask_parameter(match: re.Match[str]) -> str:
     name, equals, value = match[0].partition("=")
-    # Without a value, or as long as a token, the name may be the secret.
+    # A name without a value, or as long as a token, may be the secret.
     shown = MASK if not equals or len(name) >= LONG else name
     return f"{shown}={MASK}" if value else f"{shown}{equals}"
 
@@ -92,9 +117,9 @@ def _mask_parameter(match: re.Match[str]) -> str:
 @lru_cache(maxsize=64)
 def url_secrets(url: str) -> tuple[str, ...]:
     """
-    Give the parts of a URL that :func:`mask_url` masks, as they stand and decoded.
+    Return the parts of a URL that :func:`mask_url` masks, encoded and decoded.
 
-    :param url: the URL
+    :param url: a URL, or any text in its place
     """
     _, userinfo, (_, path, query, fragment) = _split(url)
     found = [userinfo or "", *(userinfo or "").split(":", 1), fragment[1:], *_LONG_SEGMENT.findall(path)]
@@ -104,7 +129,7 @@ def url_secrets(url: str) -> tuple[str, ...]:
 @lru_cache(maxsize=64)
 def query_values(query: str) -> tuple[str, ...]:
     """
-    Give the secret parts of a query: the whole, each value, and names that may be tokens; also decoded.
+    Return the secret parts of a query: the whole, each value, and names that may be tokens; also decoded.
 
     :param query: without the question mark
     """
@@ -116,17 +141,27 @@ def query_values(query: str) -> tuple[str, ...]:
     return _distinct([*found, *(unquote_plus(part) for part in found)])
 
 
-def mask_headers(headers: Mapping[str, str]) -> dict[str, str]:
+def private_headers(headers: Mapping[str, str]) -> frozenset[str]:
     """
-    Mask headers that carry credentials, and URLs where a header is one.
+    Return the names, in lower case, of all headers of a Connection except the harmless ones.
+
+    :param headers: headers of a Connection
+    """
+    return frozenset(name.lower() for name in headers) - HARMLESS_HEADERS
+
+
+def mask_headers(headers: Mapping[str, str], secret_names: Collection[str] = ()) -> dict[str, str]:
+    """
+    Return headers with masked credentials, and masked URLs in headers such as Location.
 
     :param headers: names and values
+    :param secret_names: names of further headers to mask, in lower case
     """
-    return {name: _masked_header(name, value) for name, value in headers.items()}
+    return {name: _masked_header(name, value, secret_names) for name, value in headers.items()}
 
 
-def _masked_header(name: str, value: str) -> str:
-    if _is_secret_header(name):
+def _masked_header(name: str, value: str, secret_names: Collection[str]) -> str:
+    if name.lower() in secret_names or _is_secret_header(name):
         return MASK if value else value
     if name.lower() not in _URL_HEADERS:
         return value
@@ -134,15 +169,20 @@ def _masked_header(name: str, value: str) -> str:
     return masked if count else mask_url(value)
 
 
-def secret_header_values(headers: Mapping[str, str]) -> tuple[str, ...]:
+def secret_header_values(
+    headers: Mapping[str, object], secret_names: Collection[str] = ()
+) -> tuple[str, ...]:
     """
-    Give the credentials in headers: the value, what follows a scheme such as ``Bearer``, a Basic password.
+    Return the credentials in headers: values, also without a scheme such as ``Bearer``, and Basic passwords.
 
     :param headers: names and values
+    :param secret_names: names of further headers with credentials, in lower case
     """
     found: list[str] = []
     for name, value in headers.items():
-        if isinstance(value, str) and _is_secret_header(str(name)):
+        if not isinstance(value, str):
+            continue
+        if str(name).lower() in secret_names or _is_secret_header(str(name)):
             scheme, _, credentials = value.strip().partition(" ")
             found += [value, credentials.strip()]
             found += _basic_secrets(credentials.strip()) if scheme.lower() == "basic" else []
@@ -151,7 +191,7 @@ def secret_header_values(headers: Mapping[str, str]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=256)
 def _is_secret_header(name: str) -> bool:
-    return _SECRET_HEADER.fullmatch(name) is not None
+    return name.lower() not in _NOT_SECRET_HEADER and _SECRET_HEADER.search(name) is not None
 
 
 def _basic_secrets(credentials: str) -> list[str]:
@@ -163,12 +203,12 @@ def _basic_secrets(credentials: str) -> list[str]:
 
 
 def _split(url: str) -> tuple[str, str | None, tuple[str, str, str, str]]:
-    """Give what stands before the authority, the userinfo (None where there is no @), and the other parts."""
+    """Return the text before the authority, the userinfo (None without an @), and the other parts."""
     match = _URL.fullmatch(url)
     front, rest = (match["front"] or "", match["rest"]) if match else ("", url)
     parts = _parts(rest)
     userinfo = None
-    # A password with a slash, hash or question mark in it ends at the last @ all the same.
+    # A password with a slash, hash or question mark in it also ends at the last @.
     if ("@" in rest and not _HOST_PORT.fullmatch(parts[0])) or "@" in parts[0]:
         userinfo, _, rest = rest.rpartition("@")
         parts = _parts(rest)

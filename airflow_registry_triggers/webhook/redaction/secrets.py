@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""Finding known secrets in text, however they are spelled."""
+"""Search for known secrets in text, in every usual encoding."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["MASK", "MIN_SECRET", "Masker"]
 
 MASK = "***"
-"""What stands where a secret stood, as in Airflow's own masker."""
+"""Replacement of a secret, as in Airflow's own masker."""
 
 MIN_SECRET = 4
-"""Characters a secret must have to be looked for: a shorter one would mask half of every line."""
+"""Shortest secret in characters that is searched for: a shorter one would mask half of every line."""
 
 _PREFIX = "whsec_"
 _BACKSLASHED = {'"': '"', "\\": "\\", "/": "/", "n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _LETTERS = {char: letter for letter, char in _BACKSLASHED.items()}
 _JSON_LAYERS = 3
-# Bounded: a text of backslashes alone would take quadratic time otherwise.
+# Bounded, because a text of backslashes would take quadratic time otherwise.
 _ESCAPE = r"\\{1,8}"
 _JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([\"\\/nrtbf]))")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#0?39;"}
@@ -36,24 +36,25 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#0?39
 
 class _Compiled(NamedTuple):
     """
-    Secrets made ready.
+    Secrets prepared for the search.
 
-    :param folded: each as it is, and decoded or encoded as base64, with a space for a plus
-    :param spellings: the same as they are, percent-encoded and JSON-escaped throughout
-    :param pattern: finds one of which any character is escaped or not
+    :param folded: forms of the secrets, with a space for a plus
+    :param hexadecimal: the secrets in lower-case hexadecimal
+    :param spellings: the forms as they are, percent-encoded and JSON-escaped throughout
     """
 
     folded: tuple[str, ...]
+    hexadecimal: tuple[str, ...]
     spellings: tuple[str, ...]
-    pattern: re.Pattern[str]
 
 
 class Masker:
     """
     Replace secrets by ``***`` in text.
 
-    They are found as they are, base64-decoded or -encoded, percent-encoded and JSON-escaped, also where only
-    some of their characters are. Secrets of fewer than 4 characters are not looked for.
+    Secrets are found as they are, in hexadecimal, in base64 at all three alignments, base64-decoded,
+    percent-encoded and JSON-escaped, even if only some characters are escaped. Secrets of fewer than
+    4 characters are not searched for.
 
     :param secrets: the secrets
     """
@@ -69,47 +70,54 @@ class Masker:
 
     def with_secrets(self, secrets: Iterable[str]) -> Masker:
         """
-        Give a masker that knows more.
+        Return a masker with further secrets.
 
-        :param secrets: the further ones
+        :param secrets: the further secrets
         """
         return Masker(self._secrets | frozenset(secrets))
 
     def finds(self, text: str) -> bool:
         """
-        Tell whether a secret is in a text.
+        Return True if a text contains a secret.
 
         :param text: the text
         """
-        folded = self._compiled.folded
+        folded, hexadecimal, _ = self._compiled
+        if not folded:
+            return False
         for reading in _readings(text):
-            for form in folded:  # a loop, since this is asked many times for each attempt
+            for form in folded:  # a loop, because each attempt calls this many times
                 if form in reading:
+                    return True
+            if hexadecimal:
+                lower = reading.lower()
+                if any(form in lower for form in hexadecimal):
                     return True
         return False
 
     def mask(self, text: str, *, is_cut: bool = False) -> str:
         """
-        Mask a text.
+        Return a text with masked secrets.
 
         :param text: the text
-        :param is_cut: whether it may end within a secret; what begins one at its end is masked too
+        :param is_cut: True if the text may end within a secret; the part at its end is masked too
         """
         masked = text
-        # The pattern costs a hundred times what the look for it does.
+        # The pattern takes a hundred times as long as the search.
         if self.finds(text):
-            masked = self._compiled.pattern.sub(MASK, text)
-            if masked == text:
-                return MASK  # escaped in a way the pattern does not know
+            masked = _pattern(self._secrets).sub(MASK, text)
+            if self.finds(masked):
+                return MASK  # escaped in a way that the pattern does not match
         return _without_beginning(masked, self._compiled.spellings) if is_cut else masked
 
 
 def _readings(text: str) -> Iterator[str]:
-    """Give the text, and what a reader of its escapes would see; a plus is a space in all of them."""
+    """Yield the text, and the text after its escapes are resolved; a plus becomes a space in each."""
     yield _folded(text)
     for plain in (text, html.unescape(text)) if "&" in text else (text,):
         for layer in _json_layers(plain):
-            yield _folded(layer)
+            if layer is not text:
+                yield _folded(layer)
             if "%" in layer:
                 yield _folded(unquote(layer))
                 yield _folded(unquote(layer, encoding="latin-1"))
@@ -146,34 +154,68 @@ def _without_beginning(text: str, spellings: Iterable[str]) -> str:
 @lru_cache(maxsize=256)
 def _compiled(secrets: frozenset[str]) -> _Compiled:
     forms: list[str] = []
-    patterns: list[str] = []
-    # The longest first: a secret may contain another.
-    for secret in sorted(secrets, key=lambda item: (-len(item), item)):
-        text_forms = list(dict.fromkeys(_text_forms(secret)))
+    hexadecimal: list[str] = []
+    for secret in _longest_first(secrets):
         byte_forms = _decoded(secret)
-        forms += [*text_forms, *(form.decode("latin-1") for form in byte_forms)]
-        patterns += ["".join(map(_char_pattern, form)) for form in text_forms]
-        patterns += ["".join(map(_byte_pattern, form)) for form in byte_forms]
+        forms += [*_text_forms(secret), *(form.decode("latin-1") for form in byte_forms)]
+        forms += [form for raw in (_bytes(secret), *byte_forms) for form in _base64_forms(raw)]
+        hexadecimal += [raw.hex() for raw in (_bytes(secret), *byte_forms)]
     spellings = [
         spelling
         for form in forms
         for spelling in (form, quote(form, "", errors="replace"), json.dumps(form)[1:-1])
     ]
     return _Compiled(
-        tuple(map(_folded, forms)), tuple(dict.fromkeys(spellings)), re.compile("|".join(patterns) or "(?!)")
+        tuple(dict.fromkeys(map(_folded, forms))),
+        tuple(dict.fromkeys(hexadecimal)),
+        tuple(dict.fromkeys([*spellings, *hexadecimal])),
     )
+
+
+@lru_cache(maxsize=64)
+def _pattern(secrets: frozenset[str]) -> re.Pattern[str]:
+    """Return a pattern that finds a secret of which any character is escaped; made only after a find."""
+    whole: list[str] = []
+    parts: list[str] = []
+    for secret in _longest_first(secrets):
+        byte_forms = _decoded(secret)
+        whole += ["".join(map(_char_pattern, form)) for form in dict.fromkeys(_text_forms(secret))]
+        whole += ["".join(map(_byte_pattern, form)) for form in byte_forms]
+        for raw in (_bytes(secret), *byte_forms):
+            # The characters beside an encoded secret contain some of its bits.
+            parts += [
+                rf"[\w+/-]?{''.join(map(_char_pattern, form))}[\w+/-]?=*" for form in _base64_forms(raw)
+            ]
+            parts.append(f"(?i:{raw.hex()})")
+    return re.compile("|".join([*whole, *parts]) or "(?!)")
+
+
+def _longest_first(secrets: Iterable[str]) -> list[str]:
+    return sorted(secrets, key=lambda item: (-len(item), item))  # a secret may contain another one
+
+
+def _bytes(secret: str) -> bytes:
+    return secret.encode("utf-8", "surrogatepass")
 
 
 def _text_forms(secret: str) -> Iterator[str]:
     yield secret
     if secret.startswith(_PREFIX) and len(secret) >= len(_PREFIX) + MIN_SECRET:
         yield secret.removeprefix(_PREFIX)
-    raw = secret.encode("utf-8", "surrogatepass")
-    for encoded in (base64.b64encode(raw), base64.urlsafe_b64encode(raw)):
-        yield encoded.decode().rstrip("=")
     for decoded in _decoded(secret):
         yield decoded.decode("utf-8", "backslashreplace")
-        yield decoded.hex()
+
+
+def _base64_forms(raw: bytes) -> list[str]:
+    """Return the characters that encode the bytes alone, at each of the three alignments in a longer text."""
+    forms: dict[str, None] = {}
+    for offset, skipped in enumerate((0, 2, 3)):
+        padded = bytes(offset) + raw
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            form = encode(padded).decode()[skipped : len(padded) * 8 // 6]
+            if len(form) >= MIN_SECRET:
+                forms[form] = None
+    return list(forms)
 
 
 def _decoded(secret: str) -> list[bytes]:

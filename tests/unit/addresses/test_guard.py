@@ -22,7 +22,7 @@ from airflow_registry_triggers.addresses.guard import (
     SocketGuard,
     look_up,
 )
-from airflow_registry_triggers.addresses.table import AddressRefused
+from airflow_registry_triggers.addresses.table import AddressBlocked
 from airflow_registry_triggers.webhook.attempt import Attempt, send
 from airflow_registry_triggers.webhook.outcome import Outcome
 from airflow_registry_triggers.webhook.url import parse_endpoint
@@ -61,7 +61,7 @@ async def post(url: str, names: NameServer, allowed: tuple[str, ...] = (), timeo
     return await send(endpoint, b"{}", {}, timeout=timeout, allowed_networks=allowed, lookup=names.look_up)
 
 
-async def test_public_answers_are_given_once_each(names: NameServer) -> None:
+async def test_resolve_public_answers_are_returned_once_each(names: NameServer) -> None:
     found = await GuardedResolver(lookup=names.look_up).resolve("twice.test", 80)
     assert [(entry["host"], entry["family"]) for entry in found] == [
         ("93.184.216.34", socket.AF_INET),
@@ -80,35 +80,35 @@ async def test_public_answers_are_given_once_each(names: NameServer) -> None:
         ("METADATA.packet.net.", "cloud metadata, by its name"),
     ],
 )
-async def test_any_refused_answer_refuses_the_name(names: NameServer, name: str, named: str) -> None:
+async def test_resolve_any_blocked_answer_blocks_the_name(names: NameServer, name: str, named: str) -> None:
     resolver = GuardedResolver(lookup=lambda host, port: names.look_up(host.lower(), port))
-    with pytest.raises(AddressRefused) as refused:
+    with pytest.raises(AddressBlocked) as refused:
         await resolver.resolve(name, 80)
     assert refused.value.address_class == named
     assert name in str(refused.value)
 
 
-async def test_metadata_name_whose_address_is_listed_is_given(names: NameServer) -> None:
+async def test_resolve_metadata_name_with_a_listed_address_is_returned(names: NameServer) -> None:
     resolver = GuardedResolver(["93.184.216.34/32"], lookup=names.look_up)
     assert len(await resolver.resolve("metadata.packet.net", 80)) == 1
 
 
-async def test_name_without_an_address_is_not_found(names: NameServer) -> None:
+async def test_resolve_name_without_an_address_raises(names: NameServer) -> None:
     with pytest.raises(socket.gaierror):
         await GuardedResolver(lookup=names.look_up).resolve("nothing.test", 80)
 
 
-async def test_lookup_has_a_limit_of_its_own(names: NameServer) -> None:
+async def test_resolve_slow_lookup_raises_a_timeout(names: NameServer) -> None:
     assert LOOKUP_TIMEOUT == 5
     with pytest.raises(LookUpTimeout, match=r"hung\.test took more than 0\.1 s"):
         await GuardedResolver(lookup=names.look_up, timeout=0.1).resolve("hung.test", 80)
 
 
-async def test_system_lookup_finds_localhost() -> None:
+async def test_look_up_localhost_returns_addresses() -> None:
     assert "127.0.0.1" in look_up("localhost", 80)
 
 
-async def test_lookup_blocks_a_daemon_thread_and_not_the_loop() -> None:
+async def test_resolve_blocking_lookup_does_not_block_the_loop() -> None:
     threads: list[threading.Thread] = []
 
     def slow(host: str, port: int) -> list[str]:
@@ -125,7 +125,7 @@ async def test_lookup_blocks_a_daemon_thread_and_not_the_loop() -> None:
     assert [thread.daemon for thread in threads] == [True]
 
 
-def test_hung_lookup_ends_in_time_and_holds_no_process() -> None:
+def test_resolve_hung_lookup_ends_in_time_and_blocks_no_exit() -> None:
     script = """
         import asyncio, time
         from airflow_registry_triggers.webhook.attempt import send
@@ -150,7 +150,7 @@ def test_hung_lookup_ends_in_time_and_holds_no_process() -> None:
     assert time.monotonic() - began < 15
 
 
-async def test_refused_name_is_blocked_and_no_socket_is_opened(names: NameServer) -> None:
+async def test_send_blocked_name_opens_no_socket(names: NameServer) -> None:
     async with ScriptedServer(OK) as server:
         attempt = await post(f"http://local.test:{server.port}/", names)
         mixed = await post(f"http://mixed.test:{server.port}/", names)
@@ -162,7 +162,7 @@ async def test_refused_name_is_blocked_and_no_socket_is_opened(names: NameServer
     assert server.connections == 0
 
 
-async def test_rebinding_name_is_looked_up_once_and_gets_nothing(names: NameServer) -> None:
+async def test_send_rebinding_name_is_looked_up_once_and_gets_nothing(names: NameServer) -> None:
     # 127.0.0.2 stands for the public address here: it is the only one that is listed.
     async with (
         ScriptedServer(OK, host="127.0.0.2") as public,
@@ -175,11 +175,11 @@ async def test_rebinding_name_is_looked_up_once_and_gets_nothing(names: NameServ
     assert (public.connections, private.connections) == (1, 0)
 
 
-async def test_socket_is_judged_whatever_led_to_it(
+async def test_send_socket_is_checked_without_the_resolver(
     names: NameServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The first of the two judges is gone: the second must hold alone.
-    monkeypatch.setattr(GuardedResolver, "_judge", lambda self, host, answer: None)
+    monkeypatch.setattr(GuardedResolver, "_check", lambda self, host, answer: None)
     async with (
         ScriptedServer(OK, host="127.0.0.2") as listed,
         ScriptedServer(OK, host="127.0.0.1", port=listed.port) as private,
@@ -192,36 +192,36 @@ async def test_socket_is_judged_whatever_led_to_it(
     assert (listed.connections, private.connections) == (1, 0)
 
 
-async def test_literal_is_judged_at_the_socket_too() -> None:
+async def test_send_literal_address_is_checked_at_the_socket() -> None:
     async with ScriptedServer(OK) as server:
         endpoint = parse_endpoint(server.url, allowed_networks=["127.0.0.0/8"])
         attempt = await send(endpoint, b"{}", {}, allowed_networks=())
     assert (attempt.status_code, server.connections) == ("blocked", 0)
 
 
-def test_socket_guard_makes_sockets_for_public_addresses_only() -> None:
+def test_socket_guard_opens_sockets_for_public_addresses_only() -> None:
     guard = SocketGuard()
     guard((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", 80))).close()
-    assert guard.refused is None
+    assert guard.blocked is None
     with pytest.raises(PermissionError):
         guard((socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 80, 0, 0)))
-    assert guard.refused is not None
+    assert guard.blocked is not None
 
 
-async def test_system_lookup_is_the_default() -> None:
+async def test_resolver_default_is_the_system_lookup() -> None:
     async with ScriptedServer(OK) as server:
         endpoint = parse_endpoint(f"http://localhost:{server.port}/")
         attempt = await send(endpoint, b"{}", {}, timeout=5, allowed_networks="127.0.0.0/8 ::1/128")
     assert (attempt.status_code, server.connections) == ("200", 1)
 
 
-async def test_next_address_is_tried_where_one_refuses_the_connection(names: NameServer) -> None:
+async def test_send_next_address_is_tried_after_a_refused_connection(names: NameServer) -> None:
     async with ScriptedServer(OK, host="127.0.0.2") as server:
         attempt = await post(f"http://pair.test:{server.port}/", names, allowed=("127.0.0.0/8",))
     assert (attempt.status_code, server.connections) == ("200", 1)
 
 
-async def test_address_of_ipv6() -> None:
+async def test_send_ipv6_address_is_delivered() -> None:
     try:
         server = await ScriptedServer(OK, host="::1").__aenter__()
     except OSError:
@@ -234,7 +234,7 @@ async def test_address_of_ipv6() -> None:
     assert f"Host: [::1]:{server.port}\r\n".encode() in server.requests[0]
 
 
-async def test_trailing_dot_reaches_the_lookup() -> None:
+async def test_send_trailing_dot_reaches_the_lookup() -> None:
     asked: list[str] = []
 
     def lookup(host: str, port: int) -> list[str]:
@@ -249,7 +249,7 @@ async def test_trailing_dot_reaches_the_lookup() -> None:
     assert all(f"Host: h.test:{server.port}\r\n".encode() in request for request in server.requests)
 
 
-async def test_url_cases_that_the_resolver_refuses() -> None:
+async def test_resolve_shared_blocked_url_cases_are_blocked() -> None:
     wrong = {}
     for row in json_cases("ssrf-urls.json"):
         # A rebinding name (resolves_sequence) has a test of its own above.
@@ -263,7 +263,7 @@ async def test_url_cases_that_the_resolver_refuses() -> None:
     assert wrong == {}
 
 
-async def test_allowed_url_cases_pass_the_resolver() -> None:
+async def test_resolve_shared_allowed_url_cases_pass() -> None:
     for row in json_cases("ssrf-urls.json"):
         if row["verdict"] == "allow":
             answers = row["resolves_to"]

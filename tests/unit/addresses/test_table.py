@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from airflow_registry_triggers.addresses.table import (
     METADATA_NAMES,
-    AddressRefused,
+    AddressBlocked,
     address_class,
     is_allowed,
+    is_global,
+    is_never_allowed,
     parse_networks,
 )
 from tests.unit.webhook.cases import tsv_cases
@@ -72,14 +74,14 @@ PUBLIC_NEIGHBOURS = (
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_first_and_last_of_each_block_are_refused_and_named(block: str) -> None:
+def test_address_class_first_and_last_of_each_network_are_named(block: str) -> None:
     network = ipaddress.ip_network(block)
     for address in (network.network_address, network.broadcast_address):
         assert address_class(address) == address_class(str(address)) == BLOCKS[block]
         assert not is_allowed(str(address))
 
 
-def test_neighbours_of_the_blocks_are_public() -> None:
+def test_address_class_neighbours_of_the_networks_are_public() -> None:
     assert [address for address in PUBLIC_NEIGHBOURS if not is_allowed(address)] == []
 
 
@@ -102,7 +104,7 @@ def test_neighbours_of_the_blocks_are_public() -> None:
         (["127.0.0.1"], "not an address"),
     ],
 )
-def test_named(address: str, named: str) -> None:
+def test_address_class_of_an_address_is_named(address: str, named: str) -> None:
     assert address_class(address) == named
     assert not is_allowed(address)
 
@@ -120,7 +122,7 @@ def carriers(inner: IPv4Address) -> dict[str, IPv6Address]:
 
 
 @given(st.ip_addresses(v=4))
-def test_carried_address_is_judged(inner: IPv4Address) -> None:
+def test_address_class_inner_address_decides(inner: IPv4Address) -> None:
     inner_class = address_class(inner)
     for name, outer in carriers(inner).items():
         if inner_class is not None:
@@ -134,7 +136,7 @@ def test_carried_address_is_judged(inner: IPv4Address) -> None:
 
 
 @given(st.ip_addresses(v=4))
-def test_listing_an_address_allows_the_carriers_that_reach_it(inner: IPv4Address) -> None:
+def test_is_allowed_listed_inner_address_is_allowed(inner: IPv4Address) -> None:
     outer = carriers(inner)
     assert all(is_allowed(address, [f"{inner}/32"]) for address in (inner, outer["mapped"], outer["NAT64"]))
     for name in ("6to4", "Teredo", "translated"):
@@ -143,7 +145,7 @@ def test_listing_an_address_allows_the_carriers_that_reach_it(inner: IPv4Address
 
 
 @given(st.ip_addresses())
-def test_public_means_more_than_is_global(address: IPv4Address | IPv6Address) -> None:
+def test_address_class_differs_from_is_global_of_ipaddress(address: IPv4Address | IPv6Address) -> None:
     # Never laxer than the standard library on what it knows to be private.
     if address.is_private and not is_carrier(address):
         assert not is_allowed(address)
@@ -153,12 +155,12 @@ def is_carrier(address: IPv4Address | IPv6Address) -> bool:
     return isinstance(address, IPv6Address) and address.ipv4_mapped is not None
 
 
-def test_address_cases() -> None:
+def test_is_allowed_shared_address_cases_have_their_result() -> None:
     rows = tsv_cases("ip-classes.tsv")
     assert [row for row in rows if is_allowed(row["address"]) != (row["expected"] != "deny")] == []
 
 
-def test_metadata_cases() -> None:
+def test_is_allowed_shared_metadata_cases_are_blocked() -> None:
     for row in tsv_cases("cloud-metadata.tsv"):
         if row["host"][0].isdigit() or ":" in row["host"]:
             assert address_class(row["host"]) == "cloud metadata"
@@ -167,7 +169,7 @@ def test_metadata_cases() -> None:
         assert not is_allowed(row["host"])
 
 
-def test_nothing_is_listed_by_default_and_listing_is_exact() -> None:
+def test_is_allowed_listed_network_is_exact() -> None:
     assert not is_allowed("10.1.2.3")
     assert is_allowed("10.1.2.3", ["10.1.2.0/24"])
     assert not is_allowed("10.1.3.3", ["10.1.2.0/24"])
@@ -175,11 +177,11 @@ def test_nothing_is_listed_by_default_and_listing_is_exact() -> None:
     assert is_allowed("169.254.169.254", ["169.254.169.254/32"])
 
 
-def test_networks_of_a_generator_count_every_time() -> None:
+def test_is_allowed_networks_of_a_generator_are_read_once() -> None:
     assert is_allowed("10.1.2.3", (network for network in ["10.0.0.0/8"]))
 
 
-def test_networks_are_read_from_text_and_lists() -> None:
+def test_parse_networks_text_and_lists_are_read() -> None:
     wanted = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8"))
     assert parse_networks("10.0.0.0/8, fd00::/8") == wanted
     assert parse_networks(" 10.0.0.0/8\nfd00::/8\n") == wanted
@@ -194,21 +196,21 @@ def test_networks_are_read_from_text_and_lists() -> None:
         ("10.0.0.1/8", "write 10.0.0.0/8"),
         ("intranet", "10.1.0.0/16"),
         ("10.0.0.0/33", "10.1.0.0/16"),
-        (["10.0.0.0/8", 7], "expected a network"),
-        (["10.0.0.0/8", None], "expected a network"),
-        ([["10.0.0.0/8"]], "expected networks"),
-        (None, "expected networks"),
+        (["10.0.0.0/8", 7], "must be a network"),
+        (["10.0.0.0/8", None], "must be a network"),
+        ([["10.0.0.0/8"]], "must be a list of networks"),
+        (None, "must be a list of networks"),
     ],
 )
-def test_what_is_no_network_is_named_with_a_way_out(value: str | list[str], hint: str) -> None:
+def test_parse_networks_invalid_entry_raises_with_advice(value: str | list[str], hint: str) -> None:
     with pytest.raises(ValueError, match=hint):
         parse_networks(value)
     with pytest.raises(ValueError, match=hint):
         is_allowed("8.8.8.8", value)
 
 
-def test_refusal_names_address_class_and_option() -> None:
-    text = str(AddressRefused("10.1.2.3", "private (RFC 1918)", "hooks.example.com"))
+def test_address_blocked_text_has_address_class_and_option() -> None:
+    text = str(AddressBlocked("10.1.2.3", "private (RFC 1918)", "hooks.example.com"))
     for part in (
         "10.1.2.3",
         "private (RFC 1918)",
@@ -216,3 +218,29 @@ def test_refusal_names_address_class_and_option() -> None:
         "[registry_triggers] allowed_networks",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("address", "never", "public"),
+    [
+        ("169.254.169.254", True, False),
+        ("169.254.1.1", True, False),
+        ("100.100.100.200", True, False),
+        ("fd00:ec2::254", True, False),
+        ("fe80::1", True, False),
+        ("fe80::1%eth0", True, False),
+        ("::ffff:169.254.169.254", True, False),
+        ("64:ff9b::a9fe:a9fe", True, False),
+        ("2002:a9fe:a9fe::", True, False),
+        ("224.0.0.1", True, False),
+        ("metadata.google.internal", True, False),
+        ("10.0.0.1", False, False),
+        ("127.0.0.1", False, False),
+        ("100.64.0.1", False, False),
+        ("fd00::1", False, False),
+        ("1.1.1.1", False, True),
+        ("2606:4700::1111", False, True),
+    ],
+)
+def test_is_never_allowed_and_is_global_of_an_address_agree(address: str, never: bool, public: bool) -> None:
+    assert (is_never_allowed(address), is_global(address)) == (never, public)

@@ -18,30 +18,55 @@ TAGS = st.lists(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "uri"),
+    ("arguments", "uri", "name"),
     [
-        ({"repository": "team/app"}, "oci://registry_default/team/app"),
-        ({"repository": "team/app", "registry_conn_id": "Prod_1"}, "oci://Prod_1/team/app"),
-        ({"repository": "GHCR.io/team/app"}, "oci://ghcr.io/team/app"),
-        ({"repository": "oci://ghcr.io/team/app"}, "oci://ghcr.io/team/app"),
-        ({"repository": "localhost:5000/a"}, "oci://localhost:5000/a"),
-        ({"repository": "team/app", "tags": ["b", "a"]}, "oci://registry_default/team/app?tags=a%2Cb"),
-        ({"repository": "team/app", "tag_regex": "v.*"}, "oci://registry_default/team/app?tag_regex=v.%2A"),
+        ({"repository": "team/app"}, "oci://registry_default/team/app", "team/app @ registry_default"),
+        ({"repository": "team/app", "registry_conn_id": "Prod_1"}, "oci://Prod_1/team/app", "team/app @ Prod_1"),
+        ({"repository": "GHCR.io/team/app"}, "oci://ghcr.io/team/app", "ghcr.io/team/app @ registry_default"),
+        ({"repository": "ghcr.io./team/app"}, "oci://ghcr.io/team/app", "ghcr.io/team/app @ registry_default"),
+        ({"repository": "oci://ghcr.io/team/app"}, "oci://ghcr.io/team/app", "ghcr.io/team/app @ registry_default"),
+        ({"repository": "localhost:5000/a"}, "oci://localhost:5000/a", "localhost:5000/a @ registry_default"),
+        ({"repository": "team/app", "tags": ["b", "a"]}, "oci://registry_default/team/app?tags=a%2Cb",
+         "team/app @ registry_default (tags: a, b)"),
+        ({"repository": "team/app", "tag_regex": "v.*"}, "oci://registry_default/team/app?tag_regex=v.%2A",
+         "team/app @ registry_default (tag_regex: v.*)"),
+        ({"repository": "team/app", "tag_regex": "ü"}, "oci://registry_default/team/app?tag_regex=%C3%BC",
+         "team/app @ registry_default (encoded tag_regex: %C3%BC)"),
+    ],
+)  # fmt: skip
+def test_repository_asset_of_a_rule_has_a_readable_name_and_a_uri(arguments, uri, name):
+    asset = repository_asset(**arguments)
+    assert (asset.uri, asset.name, asset.watchers[0].name) == (uri, name, name)
+
+
+def test_watcher_of_an_asset_keeps_its_state_under_the_assets_name():
+    asset = repository_asset("team/app", tag_regex="v.*")
+    assert asset.watchers[0].trigger._asset_name() == asset.name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "setting"),
+    [
+        ({"repository": "team/app", "tag_regex": "v|" * 800}, "tag_regex"),
+        ({"repository": "team/app", "tag_regex": "é" * 260}, "tag_regex"),
+        ({"repository": "team/app", "registry_conn_id": "c" * 1500}, "registry_conn_id"),
+        ({"repository": "a" * 250, "tags": ["t" * 126 + f"{n:02}" for n in range(10)]}, "tags"),
     ],
 )
-def test_the_uri_of_a_repository(arguments, uri):
-    asset = repository_asset(**arguments)
-    assert (asset.uri, asset.name) == (uri, uri)
+def test_repository_asset_over_airflows_limit_raises_an_error_that_names_the_setting(arguments, setting):
+    with pytest.raises(ValueError, match=f"^{setting}=.* Airflow allows 1500. Shorten {setting}") as error:
+        repository_asset(**arguments)
+    assert len(str(error.value)) < 400
 
 
-def test_two_declarations_have_the_identical_watcher():
+def test_repository_asset_declared_twice_has_identical_watchers():
     one = repository_asset("team/app", tags=["b", "a"])
     other = repository_asset("team/app", tags=("a", "b"))
     assert one.watchers[0].trigger.serialize() == other.watchers[0].trigger.serialize()
     assert (one.name, one.uri, one.group, one.extra) == (other.name, other.uri, other.group, other.extra)
 
 
-def test_the_watchers_arguments_are_json_and_hold_no_secret():
+def test_watcher_of_an_asset_serializes_to_json_without_secrets():
     path, arguments = repository_asset("team/app", "conn", tag_regex="v.*").watchers[0].trigger.serialize()
     assert path == "airflow_registry_triggers.triggers.registry_push.RegistryPushTrigger"
     assert json.loads(json.dumps(arguments)) == {
@@ -53,7 +78,7 @@ def test_the_watchers_arguments_are_json_and_hold_no_secret():
     assert RegistryPushTrigger(**arguments).serialize() == (path, arguments)
 
 
-def test_all_rules_of_a_repository_share_a_stream_and_no_other_does():
+def test_watchers_of_one_repository_share_a_stream():
     def key(*args, **kwargs):
         return repository_asset(*args, **kwargs).watchers[0].trigger.shared_stream_key()
 
@@ -64,17 +89,17 @@ def test_all_rules_of_a_repository_share_a_stream_and_no_other_does():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"repository": "Team/App"}, "no repository name"),
-        ({"repository": "team/app:1"}, "leave the tag out"),
-        ({"repository": "user:planted@ghcr.io/team/app"}, "credentials"),
-        ({"repository": "{{ var.value.x }}"}, "no repository name"),
+        ({"repository": "Team/App"}, "not a valid name"),
+        ({"repository": "team/app:1"}, "contains a tag"),
+        ({"repository": "user:planted@ghcr.io/team/app"}, "a digest or a login"),
+        ({"repository": "{{ var.value.x }}"}, "not a valid name"),
         ({"repository": "team/app", "registry_conn_id": "a/b"}, "registry_conn_id"),
         ({"repository": "team/app", "tags": []}, "empty list"),
         ({"repository": "team/app", "tag_regex": "["}, "missing ]"),
         ({"repository": "team/app", "tags": ["a"], "tag_regex": "b"}, "not both"),
     ],
 )
-def test_what_cannot_be_watched_says_why(arguments, words):
+def test_repository_asset_with_an_invalid_argument_raises(arguments, words):
     with pytest.raises(ValueError) as error:
         repository_asset(**arguments)
     assert words in str(error.value)
@@ -89,27 +114,27 @@ def test_what_cannot_be_watched_says_why(arguments, words):
         ("oci://My_Conn/team/app#x", "oci://My_Conn/team/app"),
     ],
 )
-def test_airflow_normalizes_the_scheme_with_our_handler(given_uri, uri):
+def test_asset_with_an_oci_uri_is_normalized(given_uri, uri):
     assert Asset(name="n", uri=given_uri).uri == uri
 
 
 @pytest.mark.parametrize("uri", ["oci://ghcr.io/Team", "oci://u@ghcr.io/a", "oci:///a"])
-def test_airflow_refuses_what_is_no_repository(uri):
+def test_asset_with_an_invalid_oci_uri_raises(uri):
     with pytest.raises(ValueError):
         Asset(name="n", uri=uri)
 
 
 @settings(max_examples=50)
 @given(TAGS)
-def test_a_rule_in_the_uri_survives_airflows_normalization(tags):
+def test_asset_with_a_rule_in_its_uri_keeps_it(tags):
     asset = repository_asset("team/app", tags=tags)
-    assert Asset(name="n", uri=asset.uri).uri == asset.uri == asset.name
+    assert Asset(name="n", uri=asset.uri).uri == asset.uri
 
 
-def test_the_factory_gives_the_same_asset():
+def test_create_asset_returns_the_same_asset():
     assert create_asset(repository="team/app", tags=["a"]) == repository_asset("team/app", tags=["a"])
 
 
-def test_openlineage_has_the_registry_as_namespace():
+def test_convert_asset_to_openlineage_has_the_registry_as_namespace():
     dataset = convert_asset_to_openlineage(repository_asset("ghcr.io/team/app", tags=["a"]), None)
     assert (dataset.namespace, dataset.name) == ("oci://ghcr.io", "team/app")

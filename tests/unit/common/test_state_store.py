@@ -9,16 +9,14 @@ from hypothesis import strategies as st
 
 from airflow_registry_triggers import RegistryPushSensor, TriggerMatchOperator
 from airflow_registry_triggers.common.state_store import (
-    MAX_KEY,
     STATE_ASSET,
     WatermarkStore,
+    aload_chunked,
+    asave_chunked,
     load_chunked,
     save_chunked,
     state_prefix,
 )
-from airflow_registry_triggers.common.templating import is_literal
-from airflow_registry_triggers.matching.asset_events import notifications_of_events
-from airflow_registry_triggers.matching.inputs import flattened, notifications_of_conf, numbered, parsed
 from airflow_registry_triggers.registry.watermark import TagState, WatchScope, Watermark
 from airflow_registry_triggers.tag_rule import TagRule
 
@@ -30,7 +28,7 @@ class FullStore(Exception):
 
 
 class MemoryStore:
-    """A state store that can be made to fail, as one does when its worker is killed."""
+    """A state store that can be made to fail, as one does when its process is killed."""
 
     def __init__(self):
         self.values = {}
@@ -49,30 +47,46 @@ class MemoryStore:
         self.calls.append(("set", key))
         self.values[key] = value
 
+    def delete(self, key):
+        self.calls.append(("delete", key))
+        self.values.pop(key, None)
+
     async def aget(self, key, default=None):
         return self.get(key, default)
 
     async def aset(self, key, value):
         self.set(key, value)
 
-
-def watermark(*marks):
-    begun = Watermark.begun(WatchScope(TagRule(), True, False, "accept"))
-    return begun.baselined(marks)
+    async def adelete(self, key):
+        self.delete(key)
 
 
-def test_a_watermark_is_read_back_with_two_calls_where_it_is_small():
+def watermark(*states):
+    return Watermark.new(WatchScope(TagRule(), True, False, "accept")).with_baseline(states)
+
+
+def many(count, generation=0):
+    return [TagState(f"t{number}", generation, D1) for number in range(count)]
+
+
+async def test_watermark_store_small_watermark_is_read_with_two_calls():
     store = MemoryStore()
-    saved = watermark(TagState("a", 0, D1))
-    WatermarkStore(store, "p/").save(saved, Watermark())
+    WatermarkStore(store).save(watermark(TagState("a", 0, D1)), Watermark())
     store.calls.clear()
-    loaded = WatermarkStore(store, "p/").load()
-    assert loaded.mark_of("a") == TagState("a", 0, D1)
+    assert WatermarkStore(store).load().state_of("a") == TagState("a", 0, D1)
     assert len(store.calls) == 2
-    assert all(key.startswith("p/") for _, key in store.calls)
+    assert (await WatermarkStore(store).aload()).state_of("a") == TagState("a", 0, D1)
+    assert len(store.calls) == 4
 
 
-async def test_a_head_that_vanished_is_no_first_run():
+def test_watermark_store_with_prefix_keeps_states_apart():
+    store = MemoryStore()
+    WatermarkStore(store, "p/").save(watermark(TagState("a", 0, D1)), Watermark())
+    assert WatermarkStore(store, "q/").load().epoch is None
+    assert WatermarkStore(store, "p/").load().state_of("a") == TagState("a", 0, D1)
+
+
+async def test_watermark_store_head_vanished_is_not_a_first_run():
     store = MemoryStore()
     WatermarkStore(store).save(watermark(TagState("a", 3, D1)), Watermark())
     del store.values["head"]
@@ -81,7 +95,7 @@ async def test_a_head_that_vanished_is_no_first_run():
     assert not WatermarkStore(MemoryStore()).load().lost
 
 
-def test_a_change_of_one_tag_writes_one_value():
+def test_watermark_store_change_of_one_tag_writes_one_value():
     store = MemoryStore()
     before = watermark(TagState("a", 0, D1), TagState("b", 0, D1))
     after = before.advanced([TagState("a", 1, D2)], before.epoch)
@@ -91,12 +105,71 @@ def test_a_change_of_one_tag_writes_one_value():
     assert len(store.calls) == 1
 
 
-async def test_the_coroutines_do_the_same():
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_watermark_store_grown_watermark_deletes_its_former_shards(is_async):
     store = MemoryStore()
-    saved = watermark(TagState("a", 3, D1))
-    await WatermarkStore(store).asave(saved, Watermark())
-    assert (await WatermarkStore(store).aload()).mark_of("a") == TagState("a", 3, D1)
-    assert WatermarkStore(MemoryStore()).load().epoch is None
+    small = watermark(*many(10))
+    large = small.with_baseline(many(3000))
+    assert len(large.shards) > len(small.shards)
+    for after, since in ((small, Watermark()), (large, small)):
+        if is_async:
+            await WatermarkStore(store).asave(after, since)
+        else:
+            WatermarkStore(store).save(after, since)
+    assert set(store.values) == {"head", *Watermark.keys(store.values["head"])}
+    assert WatermarkStore(store).load() == large
+
+
+def test_watermark_store_new_smaller_watermark_deletes_the_larger_shards():
+    store = MemoryStore()
+    large, fresh = watermark(*many(3000)), watermark(TagState("a", 0, D1))
+    WatermarkStore(store).save(large, Watermark())
+    WatermarkStore(store).save(fresh, large)
+    assert set(store.values) == {"head", "s1.00"}
+
+
+@pytest.mark.parametrize("cut", range(12))
+def test_watermark_store_killed_while_it_grows_keeps_one_whole_state(cut):
+    store = MemoryStore()
+    small = watermark(*many(10))
+    large = small.with_baseline(many(3000))
+    WatermarkStore(store).save(small, Watermark())
+    store.left = cut
+    try:
+        WatermarkStore(store).save(large, small)
+    except FullStore:
+        assert WatermarkStore(store).load() == small
+    else:
+        assert WatermarkStore(store).load() == large
+
+
+def test_watermark_store_load_while_another_process_grows_it_reads_the_new_state():
+    store = MemoryStore()
+    small = watermark(*many(10))
+    large = small.with_baseline(many(3000))
+    WatermarkStore(store).save(small, Watermark())
+    read = store.get
+
+    def read_and_grow(key, default=None):
+        found = read(key, default)
+        if key == "head" and "s1.00" in store.values:
+            WatermarkStore(store).save(large, small)
+        return found
+
+    store.get = read_and_grow
+    assert WatermarkStore(store).load() == large
+
+
+async def test_watermark_store_is_current_tells_another_writer():
+    store = MemoryStore()
+    stored = watermark(*many(5))
+    after = stored.advanced([TagState("t1", 1, D2)], stored.epoch)
+    WatermarkStore(store).save(stored, Watermark())
+    assert await WatermarkStore(store).ais_current(stored, after)
+    WatermarkStore(store).save(stored.advanced([TagState("t1", 2, D2)], stored.epoch), stored)
+    assert not await WatermarkStore(store).ais_current(stored, after)
+    store.values.clear()
+    assert not await WatermarkStore(store).ais_current(stored, after)
 
 
 JSON = st.recursive(
@@ -106,41 +179,65 @@ JSON = st.recursive(
 )
 
 
-@given(JSON)
-def test_what_is_remembered_is_recalled(value):
+@given(JSON, JSON)
+async def test_save_chunked_any_value_is_loaded(value, before):
     store = MemoryStore()
+    save_chunked(store, "k", before)
     save_chunked(store, "k", value)
     assert load_chunked(store, "k", "nothing") == value
+    assert await aload_chunked(store, "k", "nothing") == value
+    await asave_chunked(store, "k", before)
+    assert load_chunked(store, "k", "nothing") == before
 
 
-def test_a_large_value_is_split_and_is_there_whole_or_not_at_all():
-    value = ["é" * 1000] * 100
-    writes = MemoryStore()
-    save_chunked(writes, "k", value)
-    assert len(writes.values) > 2
-    assert all(len(str(part)) < 65_535 for part in writes.values.values())
-    for cut in range(len(writes.values)):
-        store = MemoryStore()
-        store.left = cut
-        with pytest.raises(FullStore):
-            save_chunked(store, "k", value)
-        assert load_chunked(store, "k", "nothing") == "nothing"
+@pytest.mark.parametrize("sizes", [(0, 3), (3, 3), (3, 1), (5, 2), (2, 5)])
+@pytest.mark.parametrize("cut", range(8))
+async def test_save_chunked_killed_between_writes_keeps_the_older_value(sizes, cut):
+    old, new = ([f"{size}é" * 10_000] * size for size in sizes)
+    store = MemoryStore()
+    if old:
+        save_chunked(store, "k", old)
+    assert all(len(str(part)) < 65_535 for part in store.values.values())
+    store.left = cut
+    try:
+        await asave_chunked(store, "k", new, replaces=True)
+    except FullStore:
+        assert load_chunked(store, "k", []) == old
+    else:
+        assert load_chunked(store, "k", []) == new
 
 
-def test_prefixes_tell_tasks_apart_and_leave_room():
+async def test_save_chunked_smaller_value_deletes_the_parts_of_the_larger():
+    store = MemoryStore()
+    save_chunked(store, "k", ["x" * 1000] * 200)
+    assert len(store.values) > 3
+    save_chunked(store, "k", [], replaces=True)
+    assert list(store.values) == ["k"]
+
+
+@pytest.mark.parametrize("damaged", [1, "x", [], {}, {"parts": "x"}, {"parts": 2, "slot": "a", "text": "["}])
+async def test_load_chunked_damaged_value_returns_default(damaged):
+    store = MemoryStore()
+    store.values["k"] = damaged
+    assert load_chunked(store, "k", "nothing") == "nothing"
+    assert await aload_chunked(store, "k", "nothing") == "nothing"
+
+
+def test_state_prefix_tells_tasks_apart_and_names_none():
     prefixes = {
-        state_prefix("w", "d", "t", "r", "a/b"),
-        state_prefix("w", "d", "t", "r", "a/c"),
-        state_prefix("w", "d", "u", "r", "a/b"),
-        state_prefix("v", "d", "t", "r", "a/b"),
+        state_prefix("w", "dag", "task", "r", "a/b"),
+        state_prefix("w", "dag", "task", "r", "a/c"),
+        state_prefix("w", "dag", "other", "r", "a/b"),
+        state_prefix("v", "dag", "task", "r", "a/b"),
         state_prefix("w", "d" * 250, "t" * 250, 1),
         state_prefix("w", "d" * 250, "t" * 249, 1),
     }
     assert len(prefixes) == 6
-    assert all(len(prefix) <= MAX_KEY - 32 for prefix in prefixes)
+    assert all(len(prefix) < 60 for prefix in prefixes)
+    assert not any(name in prefix for prefix in prefixes for name in ("dag", "task", "other", "a/b"))
 
 
-def test_tasks_declare_the_shared_state_beside_their_own_inlets():
+def test_state_mixin_adds_the_state_asset_to_the_inlets():
     mine = Asset("mine")
     assert STATE_ASSET in TriggerMatchOperator(task_id="a").inlets
     both = TriggerMatchOperator(task_id="b", inlets=[mine]).inlets
@@ -149,63 +246,4 @@ def test_tasks_declare_the_shared_state_beside_their_own_inlets():
     assert RegistryPushSensor(task_id="c", repository="a/b", inlets=mine).inlets == [mine, STATE_ASSET]
     mapped = TriggerMatchOperator.partial(task_id="d", inlets=[mine]).expand(notifications=[{}])
     assert mapped.inlets == [mine, STATE_ASSET]
-
-
-@pytest.mark.parametrize(
-    ("value", "literal"),
-    [
-        (None, True), ("plain", True), (3, True), (["a", {"b": "c"}], True), ("v[0-9]{1,2}", True),
-        ("{{ x }}", False), ("a{% if x %}", False), (["{{ x }}"], False), ({"a": "{{ x }}"}, False), (object(), False),
-    ],
-)  # fmt: skip
-def test_what_is_literal(value, literal):
-    assert is_literal(value) is literal
-
-
-@pytest.mark.parametrize(
-    ("value", "flat"),
-    [
-        (None, []), ({"a": 1}, [{"a": 1}]), ([{"a": 1}], [{"a": 1}]), ([[{"a": 1}], [], [{"b": 2}]], [{"a": 1}, {"b": 2}]),
-        ("text", ["text"]), (3, [3]), ([None, {"a": 1}], [{"a": 1}]), (iter([[1], [2]]), [1, 2]),
-    ],
-)  # fmt: skip
-def test_lists_are_flattened_one_level(value, flat):
-    assert flattened(value) == flat
-
-
-class Event:
-    def __init__(self, extra, timestamp):
-        self.extra = extra
-        self.timestamp = timestamp
-
-
-def test_events_of_all_repositories_are_taken_in_the_order_of_time():
-    context = {
-        "triggering_asset_events": {
-            Asset("oci://h/a", uri="oci://h/a"): [Event({"from_trigger": True, "payload": 1}, 1), Event({"payload": 3}, 3)],
-            Asset("oci://h/b", uri="oci://h/b"): [Event({"push_data": {"tag": "x"}}, 2), Event({"notification": 4}, 4)],
-            Asset("s3://other", uri="s3://other/x"): [Event({"payload": 9}, 0)],
-        }
-    }  # fmt: skip
-    found = notifications_of_events(context)
-    assert [incoming.value for incoming in found] == [1, {"push_data": {"tag": "x"}}, 3, 4]
-    assert len({(incoming.source, incoming.position) for incoming in found}) == 4
-    assert notifications_of_events({}) == []
-
-
-@pytest.mark.parametrize(
-    ("conf", "found"),
-    [(None, None), ({}, None), ({"notification": {"a": 1}}, [{"a": 1}]), ({"notification": [1, 2]}, [1, 2]), ({"notification": None}, [])],
-)  # fmt: skip
-def test_a_conf(conf, found):
-    run = type("Run", (), {"conf": conf})()
-    assert notifications_of_conf({"dag_run": run}) == found
-
-
-def test_what_is_none_keeps_its_place_and_says_which_it_was():
-    good = {"push_data": {"tag": "a"}, "repository": {"name": "b"}}
-    first, second, third = parsed(numbered([good, "bad", good], "run"))
-    assert (first[0].id, third[0].id) != (None, None)
-    assert first[0].id != third[0].id
-    assert second[0] is None
-    assert second[1].startswith("number 2: not a notification")
+    assert STATE_ASSET.group == "registry-internal"

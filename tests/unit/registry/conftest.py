@@ -24,6 +24,6 @@ async def registry() -> AsyncIterator[ScriptedRegistry]:
 @pytest.fixture(autouse=True)
 def forgetful() -> Iterator[None]:
     """Each test meets its registry for the first time, also where a port comes back."""
-    session._memories.clear()
+    session.forget_everything()
     yield
     assert not any(session._transports.values()), "a client was left open"

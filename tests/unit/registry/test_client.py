@@ -179,7 +179,7 @@ async def test_google_manifest_map_gives_digests_and_times(registry: ScriptedReg
     registry.paging = Paging(upload_times={"a": 1480422346000, "b": 1480422346000})
     async with RegistryClient(registry.url) as client:
         listed = await client.list(REPOSITORY)
-    assert {tag: (known.digest, known.pushed_at) for tag, known in listed.known.items()} == {
+    assert listed.known == {
         "a": (digest_of("one"), 1480422346.0),
         "b": (digest_of("one"), 1480422346.0),
         "c": (digest_of("two"), None),
@@ -275,9 +275,7 @@ def body(text: str):
         (silent, "unavailable"),
         (status(500), "unavailable"),
         (status(502), "unavailable"),
-        (status(408), "unavailable"),
         (status(403), "credentials"),
-        (status(418), "refused_answer"),
         (status(429), "rate_limited"),
         (status(503, Retry_After="60"), "rate_limited"),
         (html, "refused_answer"),
@@ -306,14 +304,12 @@ async def test_list_is_all_or_nothing(registry: ScriptedRegistry, page: int, ans
     [
         '<http://other.example.com/v2/team/app/tags/list?last=v1>; rel="next"',
         '<//other.example.com/v2/team/app/tags/list?last=v1>; rel="next"',
-        '<https://127.0.0.1/v2/team/app/tags/list?last=v1>; rel="next"',
-        '<http://127.0.0.1:1/v2/team/app/tags/list?last=v1>; rel="next"',
         '<ftp://127.0.0.1/x>; rel="next"',
         '<http://user:secret@{host}/v2/team/app/tags/list?last=v1>; rel="next"',
         '<>; rel="next"',
         '<http://[::1/x>; rel="next"',
         '</v2/team/app/tags/list?last=a b>; rel="next"',
-        "</v2/" + "x" * 8000 + '>; rel="next"',
+        "</v2/" + "x" * 70_000 + '>; rel="next"',
     ],
 )
 async def test_list_refuses_a_link_elsewhere(registry: ScriptedRegistry, link: str) -> None:
@@ -335,7 +331,7 @@ async def test_list_stops_at_a_repeated_url(registry: ScriptedRegistry) -> None:
     async with RegistryClient(registry.url) as client:
         error = await refusal(client, listing)
     assert error.kind == "refused_answer"
-    assert "back to a page" in str(error)
+    assert "a page that was read before" in str(error)
     assert registry.count() == 2
 
 
@@ -432,22 +428,22 @@ async def test_digest_of_a_ghost_tag_is_none(registry: ScriptedRegistry) -> None
 
 @pytest.mark.parametrize("code", [405, 501])
 async def test_digest_where_head_is_refused(registry: ScriptedRegistry, code: int) -> None:
-    registry.put(REPOSITORY, {"v1": "one"})
+    registry.put(REPOSITORY, ["v1", "v2", "v3"], "one")
     registry.head_status = code
     async with RegistryClient(registry.url) as client:
-        for _ in range(3):
-            assert await client.digest(REPOSITORY, "v1") == digest_of("one")
+        for tag in ("v1", "v2", "v3", "v1", "v2"):
+            assert await client.digest(REPOSITORY, tag) == digest_of("one")
         assert await client.digest(REPOSITORY, "ghost") is None
-    assert registry.by_kind == {"head": 1, "get": 4}
+    assert registry.by_kind == {"head": 3, "get": 6}
 
 
 async def test_digest_where_head_does_not_tell_it(registry: ScriptedRegistry) -> None:
-    registry.put(REPOSITORY, {"v1": "one"})
+    registry.put(REPOSITORY, ["v1", "v2", "v3"], "one")
     registry.tells_digest = False
     async with RegistryClient(registry.url) as client:
-        for _ in range(3):
-            assert await client.digest(REPOSITORY, "v1") == digest_of("one")
-    assert registry.by_kind == {"head": 1, "get": 3}
+        for tag in ("v1", "v2", "v3", "v1", "v2"):
+            assert await client.digest(REPOSITORY, tag) == digest_of("one")
+    assert registry.by_kind == {"head": 3, "get": 5}
 
 
 async def test_digest_missing_once_does_not_end_heads(registry: ScriptedRegistry) -> None:
@@ -603,6 +599,17 @@ async def test_no_such_repository(registry: ScriptedRegistry) -> None:
     assert error.kind == "no_such_repository"
     assert not error.transient
     assert "team/app" in str(error)
+    assert registry.count() == 3  # n=1000, n=100, without n
+
+
+async def test_list_missing_repository_of_known_registry_costs_one_request(
+    registry: ScriptedRegistry,
+) -> None:
+    registry.put("team/other", TAGS)
+    async with RegistryClient(registry.url) as client:
+        await client.list_tags("team/other")
+        registry.asked.clear()
+        assert (await refusal(client, listing)).kind == "no_such_repository"
     assert registry.count() == 1
 
 

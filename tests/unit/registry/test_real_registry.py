@@ -39,7 +39,7 @@ async def test_requests_of_an_unchanged_poll_counted_at_the_registry(real: Docke
     tags = [f"v{number}" for number in range(10)]
     put_image(real, IMAGES[0], "team/ten", tags)
     async with RegistryClient(real.url) as client:
-        watermark = (await poll(client, "team/ten", Watermark())).watermark
+        watermark = (await poll(client, "team/ten", Watermark())).watermark_after
         real.forget_requests()
         found = await poll(client, "team/ten", watermark)
     assert not found.notifications
@@ -148,7 +148,7 @@ async def test_a_registry_that_restarts_and_one_that_is_emptied(tmp_path: Path) 
     with DockerRegistry(tmp_path / "restarted") as registry:
         put_image(registry, IMAGES[0], "team/app", ["v1", "v2"])
         async with RegistryClient(registry.url) as client:
-            watermark = (await poll(client, "team/app", Watermark())).watermark
+            watermark = (await poll(client, "team/app", Watermark())).watermark_after
             registry.stop()
             with pytest.raises(RegistryError) as caught:
                 await poll(client, "team/app", watermark)
@@ -161,17 +161,17 @@ async def test_a_registry_that_restarts_and_one_that_is_emptied(tmp_path: Path) 
             registry.empty()
             registry.start()
             with pytest.raises(RegistryError) as caught:
-                await poll(client, "team/app", found.watermark)
+                await poll(client, "team/app", found.watermark_after)
             assert caught.value.kind == "no_such_repository"
             put_image(registry, IMAGES[1], "team/app", ["v2"])
-            assert not (await poll(client, "team/app", found.watermark)).notifications
+            assert not (await poll(client, "team/app", found.watermark_after)).notifications
 
 
 async def test_a_rule_that_names_its_tags(real: DockerRegistry) -> None:
     put_image(real, IMAGES[0], "team/named", ["v1", "v2", "v3"])
     rule = TagRule(tags=["v1", "v9"])
     async with RegistryClient(real.url) as client:
-        watermark = (await poll(client, "team/named", Watermark(), rule)).watermark
+        watermark = (await poll(client, "team/named", Watermark(), rule)).watermark_after
         real.forget_requests()
         put_image(real, IMAGES[1], "team/named", ["v2", "v9"])
         real.forget_requests()

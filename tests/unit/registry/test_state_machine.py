@@ -17,6 +17,7 @@ import os
 import random
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -32,9 +33,10 @@ from airflow_registry_triggers.registry.client import RegistryClient
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.http import session
 from airflow_registry_triggers.registry.poll import Poll, poll
+from airflow_registry_triggers.registry.poll_memory import PollMemory
 from airflow_registry_triggers.registry.watermark import HEAD_KEY, TagState, Watermark
 from airflow_registry_triggers.tag_rule import TagRule
-from tests.unit.registry.push_model import Model, View, Watch
+from tests.unit.registry.push_model import Holding, Model, View, Watch
 from tests.unit.registry.scripted_registry import Paging, ScriptedRegistry, digest_of
 
 if TYPE_CHECKING:
@@ -76,9 +78,10 @@ class Watching(RuleBasedStateMachine):
     @initialize(
         first_run=st.sampled_from(["baseline", "baseline", "notify"]),
         seed=st.integers(0, 2**32),
+        flap_limit=st.sampled_from([0, 0, 2, 4]),
         there=st.dictionaries(st.sampled_from(POOL), st.sampled_from(LABELS), min_size=3, max_size=16),
     )
-    def begin(self, first_run: str, seed: int, there: dict[str, str]) -> None:
+    def begin(self, first_run: str, seed: int, flap_limit: int, there: dict[str, str]) -> None:
         random.seed(seed)
         self.runner = asyncio.Runner()
         self.stack = AsyncExitStack()
@@ -97,6 +100,9 @@ class Watching(RuleBasedStateMachine):
         self.first_run = first_run
         self.now = Watch()
         self.model = Model(first_run)
+        self.holding = Holding(flap_limit)
+        self.memory = PollMemory()
+        self.clock = datetime(2026, 1, 1, tzinfo=UTC)
         self.ids: set[str] = set()
         self.store: dict[str, str] = {}
         self.memo: str | None = None
@@ -211,10 +217,26 @@ class Watching(RuleBasedStateMachine):
     @rule(rule=st.sampled_from(RULES))
     def change_rule(self, rule: TagRule) -> None:
         self.now = replace(self.now, rule=rule)
+        self.holding.changed()
+
+    @rule(confirm_polls=st.sampled_from([1, 1, 2, 3]))
+    def change_confirm_polls(self, confirm_polls: int) -> None:
+        self.now = replace(self.now, confirm_polls=confirm_polls)
+        self.holding.changed()
+
+    @rule(seconds=st.sampled_from([1, 60, 299, 301, 3601]))
+    def let_time_pass(self, seconds: int) -> None:
+        self.clock += timedelta(seconds=seconds)
+
+    @rule()
+    def continue_in_another_process(self) -> None:
+        """Hand the memory over, as a deferred sensor does."""
+        self.memory = PollMemory.from_dict(json.loads(json.dumps(self.memory.to_dict())))
 
     @rule(updates=st.booleans(), referrers=st.booleans(), accept=st.sampled_from(["A", "A", "B"]))
     def change_settings(self, updates: bool, referrers: bool, accept: str) -> None:
         self.now = replace(self.now, updates=updates, referrers=referrers, accept=accept)
+        self.holding.changed()
 
     @rule(number=st.integers(0, 20), how=st.sampled_from(["drop", "garbage", "flip"]))
     def damage(self, number: int, how: str) -> None:
@@ -225,6 +247,7 @@ class Watching(RuleBasedStateMachine):
             del self.store[key]
         else:
             self.store[key] = flipped(self.store[key]) if how == "flip" else '"garbage"'
+        self.holding.changed()
         self.model.damaged = True
         self.model.head_damaged |= key == HEAD_KEY
         self.found_before_kill = {}
@@ -294,11 +317,14 @@ class Watching(RuleBasedStateMachine):
         self.reset_view()
         try:
             self.live()
-        except (Killed, RegistryError):
-            pass
+        except Killed:
+            self.memory = PollMemory()
+            self.holding.restarted()
+        except RegistryError:
+            self.holding.changed()
         finally:
             # A pause of an hour is over until the next operation, and a new process knows nothing.
-            session._memories.clear()
+            session.forget_everything()
             self.broken_page, self.broken_heads = None, {}
             for _, tag, label in self.moves:
                 self.move(tag, label)
@@ -311,20 +337,20 @@ class Watching(RuleBasedStateMachine):
         before = self.load()
         result = self.run(self.poll_once(before))
         view, announced = self.view(), {n.tag for n in result.notifications}
-        self.check(result, view)
+        held = self.check(result, view)
         try:
             for key, value in result.watermark_before.changes_since(before).items():
                 self.write(key, value)
         except Killed:
             self.found_before_kill = {}
-            self.model.torn(view, self.now, announced)
+            self.model.torn(view, self.now, announced, held)
             raise
-        self.model.stored(view, self.now, announced)
+        self.model.stored(view, self.now, announced, held)
         self.found_before_kill = {(n.tag, str(n.digest)): str(n.id) for n in result.notifications}
         self.tick()
         self.memo = json.dumps([n.to_dict() for n in result.notifications])
         self.found_before_kill = {}
-        self.model.handed_on(view, self.now, announced)
+        self.model.handed_on(view, self.now, announced, held)
         for notification in result.notifications:
             assert notification.id not in self.ids, "an id came twice"
             self.ids.add(str(notification.id))
@@ -342,6 +368,10 @@ class Watching(RuleBasedStateMachine):
                     updates=self.now.updates,
                     referrers=self.now.referrers,
                     storm_limit=None,
+                    confirm_polls=self.now.confirm_polls,
+                    flap_limit=self.holding.flap_limit,
+                    memory=self.memory,
+                    now=self.clock,
                 )
 
     def hand_on(self) -> None:
@@ -370,19 +400,27 @@ class Watching(RuleBasedStateMachine):
         tags = self.registry.repositories[REPOSITORY]
         return View(listed, {tag: digest_of(label) for tag, label in tags.items()})
 
-    def check(self, result: Poll, view: View) -> None:
-        """Nothing missed, nothing invented, and the same push has the same id."""
+    def check(self, result: Poll, view: View) -> set[str]:
+        """Nothing missed, nothing invented, and the same push has the same id; return the held tags."""
         announced = {n.tag: n for n in result.notifications}
         assert len(announced) == len(result.notifications)
+        held = set()
         for tag in {*view.listed, *view.digests, *announced}:
             told = announced.get(tag)
             verdict = told.action if told else None
-            allowed = self.model.verdicts(tag, view, self.now)
+            pushed = self.model.verdicts(tag, view, self.now)
+            self.holding.polled(tag, view, pushed)
+            allowed = self.holding.verdicts(tag, pushed, self.now.confirm_polls)
             assert verdict in allowed, f"{tag}: {verdict}, expected one of {allowed}"
-            assert told is None or told.digest == view.digests[tag]
+            if told is not None:
+                assert told.digest == view.digests[tag]
+                self.holding.returned(tag, told.generation or 0, self.clock.timestamp())
+            elif pushed != {None} and self.holding.may_hold(tag, self.now.confirm_polls):
+                held.add(tag)
         for notification in result.notifications:
             before = self.found_before_kill.get((notification.tag, str(notification.digest)))
             assert before in (None, notification.id), "the same push, another id"
+        return held
 
 
 def flipped(text: str) -> str:

@@ -75,6 +75,15 @@ class ScriptedServer:
         self.connections = 0
         self.requests: list[bytes] = []
 
+    @property
+    def address(self) -> str:
+        """Return the address to listen on, also before the start."""
+        return self._host
+
+    def use(self, context: ssl.SSLContext) -> None:
+        """Set the TLS context before the start, where the certificate depends on the address."""
+        self._context = context
+
     async def __aenter__(self) -> ScriptedServer:
         if self._server is not None:
             return self  # started before, to see whether it can be

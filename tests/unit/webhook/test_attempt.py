@@ -18,7 +18,7 @@ from standardwebhooks import Webhook
 
 from airflow_registry_triggers.webhook.attempt import Attempt, request_headers, send
 from airflow_registry_triggers.webhook.body import Body
-from airflow_registry_triggers.webhook.network_errors import judge_fault
+from airflow_registry_triggers.webhook.network_errors import classify_error
 from airflow_registry_triggers.webhook.outcome import Outcome
 from airflow_registry_triggers.webhook.redaction.fields import Masker
 from airflow_registry_triggers.webhook.url import parse_endpoint
@@ -60,7 +60,7 @@ def verdict(attempt: Attempt) -> tuple[str, str, bool]:
 # What is sent
 
 
-async def test_request_as_it_goes_over_the_wire() -> None:
+async def test_send_request_has_the_expected_bytes() -> None:
     headers = request_headers({"X-Team": "app"}, Body(b'{"a":1}'), webhook_id="msg_1", timestamp=1614265330)
     async with ScriptedServer(answering(response(200))) as server:
         attempt = await post(f"http://{server.host}:{server.port}/a%2Fb/../c|d?x=%20y'z", b'{"a":1}', headers)
@@ -83,7 +83,7 @@ async def test_request_as_it_goes_over_the_wire() -> None:
     assert attempt.request_headers == dict(line.split(": ", 1) for line in lines)
 
 
-async def test_signed_bytes_are_the_bytes_sent_on_every_attempt() -> None:
+async def test_send_signed_bytes_are_the_sent_bytes_on_every_attempt() -> None:
     body = Body('{"tag":"\u00fc"}'.encode())
     async with ScriptedServer(answering(response(503))) as server:
         for _ in range(2):
@@ -100,7 +100,7 @@ async def test_signed_bytes_are_the_bytes_sent_on_every_attempt() -> None:
     assert ids == {"msg_1"}
 
 
-async def test_secret_query_is_appended_and_recorded_nowhere() -> None:
+async def test_send_secret_query_is_appended_and_not_recorded() -> None:
     async with ScriptedServer(answering(response(200, b"you sent tokenSECRET"))) as server:
         attempt = await post(f"{server.url}?a=1", secret_query="?key=tokenSECRET")
         await post(server.url, secret_query="key=tokenSECRET")
@@ -111,7 +111,7 @@ async def test_secret_query_is_appended_and_recorded_nowhere() -> None:
 
 
 @pytest.mark.parametrize("query", ["a=b c", "a=\r\nX: y", "a#b", "a\x00"])
-async def test_secret_query_that_cannot_be_sent(query: str) -> None:
+async def test_send_invalid_secret_query_raises_without_it(query: str) -> None:
     with pytest.raises(ValueError, match="secret_query") as refused:
         await post("http://127.0.0.1:1025/", secret_query=query)
     assert query not in str(refused.value)
@@ -129,12 +129,12 @@ async def test_secret_query_that_cannot_be_sent(query: str) -> None:
         {"allowed_networks": ["nowhere"]},
     ],
 )
-async def test_argument_that_cannot_be_used(options: dict[str, Any]) -> None:
+async def test_send_invalid_argument_raises(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r".+"):
         await post("http://127.0.0.1:1025/", **options)
 
 
-async def test_environment_and_netrc_are_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+async def test_send_environment_and_netrc_are_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login user password netrc-password\n")
     netrc.chmod(0o600)
@@ -153,7 +153,7 @@ async def test_environment_and_netrc_are_not_read(monkeypatch: pytest.MonkeyPatc
     assert b"authorization" not in server.requests[0].lower()
 
 
-async def test_no_cookies_and_a_new_connection_each_time() -> None:
+async def test_send_twice_has_no_cookies_and_new_connections() -> None:
     keep = response(200, b"", "Set-Cookie: a=b; Path=/", "Connection: keep-alive")
 
     async def to(server: ScriptedServer, timeout: float = 5) -> Attempt:
@@ -177,7 +177,7 @@ async def test_no_cookies_and_a_new_connection_each_time() -> None:
 # What an answer means
 
 
-async def test_every_status_case() -> None:
+async def test_send_shared_status_cases_have_their_outcome() -> None:
     rows = tsv_cases("status-policy.tsv")
     kinds = {"retry-after": "retry"}
     wrong = []
@@ -203,13 +203,13 @@ async def test_every_status_case() -> None:
     assert wrong == []
 
 
-async def test_success_statuses() -> None:
+async def test_send_success_status_is_delivered() -> None:
     assert verdict(await told(response(409))) == ("409", "final", False)
     assert verdict(await told(response(409), success_statuses=[409])) == ("409", "delivered", False)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_redirect_is_final_and_not_followed(status: int) -> None:
+async def test_send_redirect_is_final_and_not_followed(status: int) -> None:
     async with ScriptedServer(answering(response(200))) as other:
         answer = response(status, b"", f"Location: http://127.0.0.1:{other.port}/next?token=SECRET")
         attempt = await told(answer)
@@ -233,11 +233,11 @@ async def test_redirect_is_final_and_not_followed(status: int) -> None:
         (404, ["Retry-After: 7"], None),
     ],
 )
-async def test_retry_after(status: int, headers: list[str], seconds: float | None) -> None:
+async def test_send_retry_after_is_returned(status: int, headers: list[str], seconds: float | None) -> None:
     assert (await told(response(status, b"", *headers))).retry_after == seconds
 
 
-async def test_retry_after_with_a_nul_is_no_reason_to_crash() -> None:
+async def test_send_retry_after_with_a_nul_is_ignored() -> None:
     attempt = await told(b"HTTP/1.1 503 X\r\nRetry-After: 7\x00\r\nContent-Length: 0\r\n\r\n")
     assert attempt.outcome is Outcome.RETRY
     assert attempt.retry_after is None
@@ -262,7 +262,7 @@ async def reset_in_the_body(talk: Conversation) -> None:
 
 FAULTS: dict[str, tuple[Script, tuple[str, str, bool]]] = {
     "hang": (answering(hold=30), ("timeout", "retry", True)),
-    "drip-head": (answering(*[b"%c" % byte for byte in b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200], pause=0.05), ("timeout", "retry", True)),
+    "drip-head": (answering(*[b"%c" % byte for byte in b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200], pause=0.05), ("200", "delivered", False)),
     "drip-body": (
         answering(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", *[b"x"] * 100, pause=0.1),
         ("200", "delivered", False),
@@ -325,7 +325,7 @@ FAULTS: dict[str, tuple[Script, tuple[str, str, bool]]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_fault(fault: str) -> None:
+async def test_send_fault_has_its_result(fault: str) -> None:
     script, wanted = FAULTS[fault]
     began = time.monotonic()
     attempt = await told(script, timeout=1)
@@ -336,18 +336,18 @@ async def test_fault(fault: str) -> None:
     assert abs(attempt.duration_ms / 1000 - took) < 1
 
 
-async def test_content_length_and_chunked_at_once() -> None:
+async def test_send_content_length_and_chunked_at_once_is_delivered() -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
     assert verdict(await told(answer)) in (("200", "delivered", False), ("protocol_error", "retry", True))
 
 
-async def test_bodies_that_end_early_say_so() -> None:
+async def test_send_body_that_ends_early_is_marked() -> None:
     for fault, says in {
-        "drip-body": "the time was up",
+        "drip-body": "the time limit was reached",
         "short-body": "the body broke off",
         "bad-chunk-2xx": "the body broke off",
         "reset-in-body": "the body broke off",
-        "endless-body": "more than 64 KiB",
+        "endless-body": "longer than 64 KiB",
     }.items():
         attempt = await told(FAULTS[fault][0], timeout=1)
         assert says in attempt.response_body, fault
@@ -355,7 +355,7 @@ async def test_bodies_that_end_early_say_so() -> None:
     assert partial.response_body.startswith("ab [cut: ")
 
 
-def test_every_fault_case_has_a_test() -> None:
+def test_shared_fault_cases_are_all_tested() -> None:
     covered = set(FAULTS) | {
         "gzip-bomb",  # test_memory.py and below
         "unreachable",
@@ -373,14 +373,14 @@ def test_every_fault_case_has_a_test() -> None:
     assert {case["id"] for case in json_cases("http-faults.json")} - covered == set()
 
 
-async def test_connection_refused() -> None:
+async def test_send_closed_port_is_connection_refused() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         attempt = await post(f"http://127.0.0.1:{unused.getsockname()[1]}/")
     assert verdict(attempt) == ("connection_refused", "retry", False)
 
 
-async def test_unreachable() -> None:
+async def test_send_without_a_route_is_unreachable() -> None:
     # 255.255.255.255 is no unicast address: the kernel itself answers ENETUNREACH or EACCES.
     endpoint = parse_endpoint("http://255.255.255.255/", allowed_networks=["0.0.0.0/0"])
     attempt = await send(endpoint, b"{}", {}, timeout=2, allowed_networks=["0.0.0.0/0"])
@@ -397,15 +397,15 @@ async def test_unreachable() -> None:
         (errno.ETIMEDOUT, "timeout"),
     ],
 )
-def test_errno_of_a_connection(number: int, status_code: str) -> None:
+def test_classify_error_errno_has_its_class(number: int, status_code: str) -> None:
     import aiohttp
 
     key: Any = type("Key", (), {"host": "h", "port": 1, "ssl": True, "is_ssl": False})()
-    fault = judge_fault(aiohttp.ClientConnectorError(key, OSError(number, os.strerror(number))))
+    fault = classify_error(aiohttp.ClientConnectorError(key, OSError(number, os.strerror(number))))
     assert (fault.status_code, fault.outcome) == (status_code, Outcome.RETRY)
 
 
-async def test_name_that_is_not_found() -> None:
+async def test_send_unknown_name_is_a_dns_error() -> None:
     def nothing(host: str, port: int) -> list[str]:
         raise socket.gaierror(socket.EAI_NONAME, f"no such host SECRET {host}")
 
@@ -414,12 +414,12 @@ async def test_name_that_is_not_found() -> None:
     assert "SECRET" not in attempt.reason
 
 
-async def test_name_without_an_address_is_a_dns_error() -> None:
+async def test_send_name_without_an_address_is_a_dns_error() -> None:
     attempt = await send(parse_endpoint("http://h.test/"), b"{}", {}, lookup=lambda *_: [])
     assert verdict(attempt) == ("dns_error", "retry", False)
 
 
-async def test_lookup_counts_towards_the_total() -> None:
+async def test_send_slow_lookup_counts_towards_the_time_limit() -> None:
     def slow(host: str, port: int) -> list[str]:
         time.sleep(3)
         return ["127.0.0.1"]
@@ -429,7 +429,7 @@ async def test_lookup_counts_towards_the_total() -> None:
     assert attempt.duration_ms < 2000
 
 
-async def test_answer_that_comes_before_the_request_ends() -> None:
+async def test_send_answer_before_the_end_of_the_request_counts() -> None:
     async def early(talk: Conversation) -> None:
         await talk.reader.readuntil(b"\r\n\r\n")
         await talk.send(response(413))
@@ -439,13 +439,13 @@ async def test_answer_that_comes_before_the_request_ends() -> None:
     assert verdict(attempt) == ("413", "final", False)
 
 
-async def test_server_that_speaks_first() -> None:
+async def test_send_server_that_speaks_first_is_a_protocol_error() -> None:
     async with ScriptedServer(answering(b"220 smtp ready\r\n", hold=0.5), reads=False) as server:
         attempt = await post(server.url)
     assert attempt.status_code == "protocol_error"
 
 
-async def test_sixteen_at_once_that_hang_take_no_longer_than_one() -> None:
+async def test_send_sixteen_that_hang_take_no_longer_than_one() -> None:
     async with ScriptedServer(answering(hold=30)) as server:
         began = time.monotonic()
         attempts = await asyncio.gather(*(post(server.url, timeout=1) for _ in range(16)))
@@ -454,7 +454,7 @@ async def test_sixteen_at_once_that_hang_take_no_longer_than_one() -> None:
     assert took < 2
 
 
-async def test_attempts_at_once_do_not_mix() -> None:
+async def test_send_attempts_at_once_do_not_mix() -> None:
     async def echo(talk: Conversation) -> None:
         path = talk.request.split(b" ", 2)[1]
         await asyncio.sleep(random.random() / 20)
@@ -477,7 +477,7 @@ async def test_attempts_at_once_do_not_mix() -> None:
         await asyncio.gather(*(one(number) for number in range(90)))
 
 
-async def test_cancelled_attempt_leaves_nothing_open() -> None:
+async def test_send_cancelled_attempt_leaves_nothing_open() -> None:
     async with ScriptedServer(answering(hold=30)) as server:
         task = asyncio.create_task(post(server.url))
         while not server.requests:
@@ -491,7 +491,7 @@ async def test_cancelled_attempt_leaves_nothing_open() -> None:
 # What is recorded
 
 
-async def test_record_of_an_attempt() -> None:
+async def test_send_attempt_has_all_fields() -> None:
     attempt = await told(response(200, b"fine", "X-One: a", "X-Two: b", "X-Two: c"))
     assert attempt.response_body == "fine"
     assert attempt.response_headers == {"Content-Length": "4", "X-One": "a", "X-Two": "b, c"}
@@ -501,14 +501,14 @@ async def test_record_of_an_attempt() -> None:
 
 
 @pytest.mark.parametrize("size", [4096, 4097, 20_000, 100_000])
-async def test_body_is_recorded_up_to_4_kib(size: int) -> None:
+async def test_send_body_is_recorded_up_to_4_kib(size: int) -> None:
     attempt = await told(response(200, b"x" * size))
     assert len(attempt.response_body) <= 4096
     assert ("[cut: " in attempt.response_body) == (size > 4096)
     assert attempt.response_body.startswith("x" * 4000)
 
 
-async def test_forged_lines_and_escapes_stay_in_their_place() -> None:
+async def test_send_forged_lines_and_escapes_are_escaped() -> None:
     forged = "\n[2026-11-23T12:00:00] INFO - forged\n::endgroup::\n::group::x\n\x1b[31m\x07\u202e\u200b"
     attempt = await told(response(200, forged.encode(), "X-Esc: \x1b[31m::group::"))
     recorded = [
@@ -525,7 +525,7 @@ async def test_forged_lines_and_escapes_stay_in_their_place() -> None:
     assert "forged" in attempt.response_body or attempt.status_code == "protocol_error"
 
 
-async def test_secrets_and_their_echoes_are_masked() -> None:
+async def test_send_secrets_and_their_echoes_are_masked() -> None:
     secrets = {
         "header": "header-SECRET-1",
         "query": "query/SECRET+2",
@@ -553,7 +553,7 @@ async def test_secrets_and_their_echoes_are_masked() -> None:
 
 
 @pytest.mark.parametrize("charset", ["utf-16", "utf-8", "iso-8859-1"])
-async def test_echo_in_another_charset_is_masked(charset: str) -> None:
+async def test_send_echo_in_another_charset_is_masked(charset: str) -> None:
     body = "you sent token-SECRET \u00fc".encode(charset)
     attempt = await told(
         response(200, body, f"Content-Type: text/plain; charset={charset}"), masker=Masker(["token-SECRET"])
@@ -561,7 +561,7 @@ async def test_echo_in_another_charset_is_masked(charset: str) -> None:
     assert "SECRET" not in attempt.response_body.replace("\\u0000", "")
 
 
-async def test_echo_that_is_cut_is_masked() -> None:
+async def test_send_echo_that_is_cut_is_masked() -> None:
     secret = "SECRET" + "".join(chr(ord("a") + at % 26) for at in range(60))
     for filled in (4096, 16384, 65536):
         for part in (20, 40, 65):
@@ -574,14 +574,14 @@ async def test_echo_that_is_cut_is_masked() -> None:
     assert "SECRE" not in short.response_body
 
 
-async def test_compressed_body_is_not_unpacked_and_not_shown() -> None:
+async def test_send_compressed_body_is_not_unpacked_and_not_shown() -> None:
     packed = gzip.compress(b"token-SECRET" + bytes(60_000_000))
     attempt = await told(response(200, packed, "Content-Encoding: gzip"))
     assert attempt.outcome is Outcome.DELIVERED
     assert attempt.response_body == f"[not shown: Content-Encoding gzip, {len(packed)} bytes read]"
 
 
-async def test_random_answers_never_raise() -> None:
+async def test_send_random_answers_never_raise() -> None:
     rng = random.Random()
     heads = [
         b"HTTP/1.1 200 OK\r\n",

@@ -22,11 +22,19 @@ NOTIFICATION = Notification({"event": EVENT, "push_data": PUSH, "repository": RE
 ID = "msg_" + "1" * 32
 
 
+FORMATS = ("registry", "cloudevents", "cloudevents-binary")
+
+
+def choice(body: Any = None) -> dict[str, Any]:
+    """Return the arguments that choose a body: a format by its name, or a template."""
+    return {} if body is None else {"body_format": body} if body in FORMATS else {"body_template": body}
+
+
 def built(body: str | None = None, notification: Notification = NOTIFICATION) -> Any:
-    return build_body(notification, body, webhook_id=ID)
+    return build_body(notification, **choice(body), webhook_id=ID)
 
 
-def test_default_is_the_registry_form_in_its_order() -> None:
+def test_build_body_registry_format_keeps_the_order() -> None:
     body = built()
     assert body.content == encode_json(NOTIFICATION.registry_form())
     assert list(json.loads(body.content)) == ["push_data", "repository"]
@@ -35,17 +43,17 @@ def test_default_is_the_registry_form_in_its_order() -> None:
     assert (body.content_type, body.headers) == ("application/json", {})
 
 
-def test_json_is_compact_utf_8() -> None:
+def test_encode_json_value_is_compact_utf_8() -> None:
     assert encode_json({"a": [1, None, "\u00fc\U0001f600"]}) == '{"a":[1,null,"\u00fc\U0001f600"]}'.encode()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {"a": {1, 2}}, object(), b"x"])
-def test_what_is_no_json_is_refused(value: object) -> None:
+def test_encode_json_invalid_value_raises(value: object) -> None:
     with pytest.raises(InvalidBody, match="JSON"):
         encode_json(value)
 
 
-def test_deep_and_endless_values_are_refused() -> None:
+def test_encode_json_deep_or_endless_value_raises() -> None:
     endless: list[Any] = []
     endless.append(endless)
     deep: list[Any] = []
@@ -56,18 +64,18 @@ def test_deep_and_endless_values_are_refused() -> None:
             encode_json(value)
 
 
-def test_lone_surrogate_is_refused() -> None:
+def test_encode_json_lone_surrogate_raises() -> None:
     with pytest.raises(InvalidBody, match="surrogate"):
         built(notification=Notification({"push_data": {"tag": "\ud800"}, "repository": {"name": "app"}}))
 
 
-def test_one_mebibyte_is_the_limit() -> None:
+def test_encode_json_over_one_mebibyte_raises() -> None:
     assert len(encode_json("a" * (MAX_BODY - 2))) == MAX_BODY == 1024 * 1024
     with pytest.raises(InvalidBody, match="1048577 bytes"):
         encode_json("a" * (MAX_BODY - 1))
 
 
-def test_structured_cloudevent() -> None:
+def test_build_body_cloudevents_is_structured() -> None:
     body = built("cloudevents")
     assert body.content_type == "application/cloudevents+json"
     assert json.loads(body.content) == {
@@ -82,7 +90,7 @@ def test_structured_cloudevent() -> None:
     }
 
 
-def test_binary_cloudevent() -> None:
+def test_build_body_cloudevents_binary_has_ce_headers() -> None:
     body = built("cloudevents-binary")
     assert body.content == built().content
     assert body.content_type == "application/json"
@@ -96,12 +104,12 @@ def test_binary_cloudevent() -> None:
     }
 
 
-def test_binary_attributes_are_percent_encoded() -> None:
+def test_build_body_binary_attributes_are_percent_encoded() -> None:
     odd = Notification({"push_data": {"tag": 'a b"%\u20ac'}, "repository": {"name": "app"}})
     assert built("cloudevents-binary", odd).headers["ce-subject"] == "a%20b%22%25%E2%82%AC"
 
 
-def test_cloudevent_of_a_bare_notification() -> None:
+def test_build_body_cloudevent_of_a_bare_notification_is_valid() -> None:
     event = json.loads(
         built("cloudevents", Notification({"push_data": {"tag": "a"}, "repository": {"name": "x"}})).content
     )
@@ -115,7 +123,7 @@ SLACK = """
 """
 
 
-def test_template_gives_json_for_each_notification() -> None:
+def test_build_body_template_renders_to_json() -> None:
     body = built(SLACK)
     assert json.loads(body.content) == {
         "text": "team/app:release-v1 was pushed",
@@ -128,7 +136,7 @@ def test_template_gives_json_for_each_notification() -> None:
 
 
 @pytest.mark.parametrize("name", ["notification.other", "event.id", "digest", "webhook_id", "event.registry"])
-def test_names_a_template_sees(name: str) -> None:
+def test_build_body_template_has_its_variables(name: str) -> None:
     expected = {"notification.other": 1, "event.id": "e" * 32, "digest": PUSH["digest"], "webhook_id": ID}
     got = json.loads(built(f"{{{{ {name} | tojson }}}}").content)
     assert got == expected.get(name, "registry.example.com:5000")
@@ -152,7 +160,7 @@ def test_names_a_template_sees(name: str) -> None:
         ("[" * 100_000, "JSON"),
     ],
 )
-def test_template_that_fails(template: str, says: str) -> None:
+def test_build_body_failing_template_raises(template: str, says: str) -> None:
     with pytest.raises(InvalidBody, match=says):
         built(template)
 
@@ -169,17 +177,17 @@ def test_template_that_fails(template: str, says: str) -> None:
         "[{{ 1 + event.n }}]",
     ],
 )
-def test_body_that_may_work_passes_the_check(body: str | None) -> None:
-    check_body(body)
+def test_check_body_valid_choice_passes(body: str | None) -> None:
+    check_body(**choice(body))
 
 
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        ("", "expected"),
-        ("  ", "expected"),
-        (7, "expected"),
-        (b"{}", "expected"),
+        ("", "must be a Jinja"),
+        ("  ", "must be a Jinja"),
+        (7, "must be a Jinja"),
+        (b"{}", "must be a Jinja"),
         ("cloudevent", "JSON"),
         ('{"tag": {{ tag }}}', "tojson"),
         ("{{ tag", "line 1"),
@@ -189,9 +197,9 @@ def test_body_that_may_work_passes_the_check(body: str | None) -> None:
         ("{{ 'a' * 2000000 }}", "1 MiB"),
     ],
 )
-def test_body_that_cannot_work_is_found_before_there_is_a_notification(body: Any, says: str) -> None:
+def test_check_body_invalid_choice_raises(body: Any, says: str) -> None:
     with pytest.raises(InvalidBody, match=says):
-        check_body(body)
+        check_body(**choice(body))
 
 
 JSON = st.recursive(
@@ -202,12 +210,12 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_json_is_read_back(value: Any) -> None:
+def test_encode_json_any_value_is_read_back(value: Any) -> None:
     assert json.loads(encode_json(value)) == value
 
 
 @given(st.text(min_size=1))
-def test_any_template_gives_a_body_or_invalid_body(template: str) -> None:
-    for check in (check_body, built):
+def test_check_body_any_template_passes_or_raises_invalid_body(template: str) -> None:
+    for check in (lambda text: check_body(**choice(text)), built):
         with contextlib.suppress(InvalidBody):
             check(template)

@@ -33,28 +33,28 @@ def headers(signature: str, stamp: int, webhook_id: str = ID) -> dict[str, str]:
     return {"webhook-id": webhook_id, "webhook-timestamp": str(stamp), "webhook-signature": signature}
 
 
-def test_known_signature() -> None:
+def test_sign_known_input_returns_the_known_signature() -> None:
     assert sign(SECRET, ID, STAMP, BODY) == SIGNATURE
 
 
-def test_prefix_may_be_left_out() -> None:
+def test_sign_secret_without_prefix_gives_the_same() -> None:
     assert sign(SECRET.removeprefix("whsec_"), ID, STAMP, BODY) == SIGNATURE
 
 
-def test_two_secrets_give_two_signatures_current_first() -> None:
+def test_sign_all_two_secrets_give_two_signatures_current_first() -> None:
     both = sign_all([SECRET, OLDER], ID, STAMP, BODY)
     assert both == f"{SIGNATURE} {sign(OLDER, ID, STAMP, BODY)}"
     assert sign_all([SECRET], ID, STAMP, BODY) == SIGNATURE
 
 
 @pytest.mark.parametrize("secrets", [[SECRET, OLDER, SECRET], SECRET])
-def test_more_than_two_secrets_are_refused(secrets: Any) -> None:
+def test_sign_all_more_than_two_secrets_raises(secrets: Any) -> None:
     with pytest.raises(ValueError, match="at most 2"):
         sign_all(secrets, ID, STAMP, BODY)
 
 
 @pytest.mark.parametrize("size", [24, 32, 64])
-def test_secret_of_24_to_64_bytes(size: int) -> None:
+def test_check_secret_of_24_to_64_bytes_returns_the_key(size: int) -> None:
     assert check_secret(f"whsec_{encoded(size)}") == bytes(range(size))
 
 
@@ -81,7 +81,7 @@ def test_secret_of_24_to_64_bytes(size: int) -> None:
         b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     ],
 )
-def test_bad_secret_is_refused_and_never_shown(secret: Any) -> None:
+def test_check_secret_invalid_secret_raises_without_it(secret: Any) -> None:
     with pytest.raises(ValueError, match="signing secret") as refused:
         sign(secret, ID, STAMP, BODY)
     text = str(secret).removeprefix("whsec_").strip()
@@ -90,18 +90,18 @@ def test_bad_secret_is_refused_and_never_shown(secret: Any) -> None:
 
 
 @pytest.mark.parametrize("webhook_id", ["", "msg.1", None])
-def test_bad_id_is_refused(webhook_id: Any) -> None:
+def test_sign_invalid_id_raises(webhook_id: Any) -> None:
     with pytest.raises(ValueError, match="webhook-id"):
         sign(SECRET, webhook_id, STAMP, BODY)
 
 
 @pytest.mark.parametrize("stamp", [1.5, "1614265330", True, None])
-def test_bad_timestamp_is_refused(stamp: Any) -> None:
+def test_sign_invalid_timestamp_raises(stamp: Any) -> None:
     with pytest.raises(ValueError, match="whole seconds"):
         sign(SECRET, ID, stamp, BODY)
 
 
-def test_signature_cases() -> None:
+def test_sign_shared_cases_have_their_signature() -> None:
     cases = json_cases("signature-vectors.json")
     exact = [case for case in cases["exact"] if case["scheme"] == "v1"]
     assert len(exact) >= 2
@@ -134,18 +134,18 @@ def time_zone(request: pytest.FixtureRequest) -> Any:
 
 @pytest.mark.usefixtures("time_zone")
 class TestAgainstTheLibrary:
-    def test_it_verifies(self) -> None:
+    def test_sign_any_input_verifies(self) -> None:
         stamp = int(time.time())
         Webhook(SECRET).verify(BODY, headers(sign(SECRET, ID, stamp, BODY), stamp))
 
-    def test_either_secret_of_a_rotation_verifies(self) -> None:
+    def test_sign_all_either_secret_verifies(self) -> None:
         stamp = int(time.time())
         both = headers(sign_all([SECRET, OLDER], ID, stamp, BODY), stamp)
         Webhook(SECRET).verify(BODY, both)
         Webhook(OLDER).verify(BODY, both)
 
     @pytest.mark.parametrize("change", ["old", "body", "id", "secret", "reserialized"])
-    def test_it_refuses_what_was_changed(self, change: str) -> None:
+    def test_sign_changed_message_does_not_verify(self, change: str) -> None:
         stamp = int(time.time()) - (301 if change == "old" else 0)
         signature = sign(OLDER if change == "secret" else SECRET, ID, stamp, BODY)
         body = {"body": BODY + b" ", "reserialized": b'{"test":2432232314}'}.get(change, BODY)
@@ -155,7 +155,7 @@ class TestAgainstTheLibrary:
 
 
 @given(st.binary(min_size=24, max_size=64), st.binary(max_size=200), st.integers(0, 2**40))
-def test_any_key_and_body_as_the_library_signs(key: bytes, body: bytes, stamp: int) -> None:
+def test_sign_any_key_and_body_equals_the_library(key: bytes, body: bytes, stamp: int) -> None:
     secret = f"whsec_{base64.b64encode(key).decode()}"
     try:
         text = body.decode()

@@ -118,7 +118,7 @@ BAD_CERTIFICATES: dict[str, tuple[Callable[[], ssl.SSLContext], str]] = {
 
 
 @pytest.mark.parametrize("fault", BAD_CERTIFICATES)
-async def test_bad_certificate_is_final_and_gets_no_request(fault: str, ca_file: str) -> None:
+async def test_send_bad_certificate_is_final_without_a_request(fault: str, ca_file: str) -> None:
     make, says = BAD_CERTIFICATES[fault]
     async with await https_server(OK, make()) as server:
         attempt = await post(server, ca_file)
@@ -139,20 +139,22 @@ async def test_bad_certificate_is_final_and_gets_no_request(fault: str, ca_file:
         ("wildcard", leaf("leaf", "*.example.test")),
     ],
 )
-async def test_good_certificate(name: str, make: Callable[[], ssl.SSLContext], ca_file: str) -> None:
+async def test_send_good_certificate_is_delivered(
+    name: str, make: Callable[[], ssl.SSLContext], ca_file: str
+) -> None:
     async with await https_server(OK, make()) as server:
         attempt = await post(server, ca_file)
     assert (attempt.status_code, attempt.response_body) == ("200", "fine"), name
     assert len(server.requests) == 1
 
 
-async def test_system_store_does_not_know_the_root_of_the_tests() -> None:
+async def test_send_unknown_root_is_a_tls_error() -> None:
     async with await https_server(OK, server_context(LEAF)) as server:
         attempt = await post(server, None)
     assert (attempt.status_code, attempt.outcome.value) == ("tls_error", "final")
 
 
-async def test_name_and_sni_are_without_the_trailing_dot(ca_file: str) -> None:
+async def test_send_trailing_dot_is_not_in_name_and_sni(ca_file: str) -> None:
     asked: list[str | None] = []
     context = server_context(LEAF)
     context.sni_callback = lambda _socket, name, _context: asked.append(name)
@@ -162,7 +164,7 @@ async def test_name_and_sni_are_without_the_trailing_dot(ca_file: str) -> None:
     assert f"Host: {NAME}\r\n".encode() in server.requests[0]
 
 
-async def test_literal_address_needs_it_in_the_certificate(ca_file: str) -> None:
+async def test_send_literal_address_must_be_in_the_certificate(ca_file: str) -> None:
     async with await https_server(OK, server_context(LEAF)) as server:
         wrong = await post(server, ca_file, server.host)
     assert (wrong.status_code, wrong.outcome.value) == ("tls_error", "final")
@@ -185,13 +187,13 @@ def only(version: ssl.TLSVersion) -> ssl.SSLContext:
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-async def test_spoken_versions(version: ssl.TLSVersion, ca_file: str) -> None:
+async def test_send_tls_1_2_and_1_3_are_delivered(version: ssl.TLSVersion, ca_file: str) -> None:
     async with await https_server(OK, only(version)) as server:
         assert (await post(server, ca_file)).status_code == "200"
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
-async def test_tls_1_1_is_refused(ca_file: str) -> None:
+async def test_send_tls_1_1_is_a_tls_error(ca_file: str) -> None:
     with BlockingTlsServer(only(ssl.TLSVersion.TLSv1_1)) as server:
         attempt = await post(server, ca_file)
     assert (attempt.status_code, attempt.outcome.value, attempt.ambiguous) == ("tls_error", "final", False)
@@ -200,7 +202,7 @@ async def test_tls_1_1_is_refused(ca_file: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
-async def test_server_of_tls_1_1_works_for_a_client_that_speaks_it() -> None:
+async def test_server_of_tls_1_1_old_client_is_answered() -> None:
     # Or the test above would pass for another reason.
     lax = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     lax.check_hostname = False
@@ -214,7 +216,7 @@ async def test_server_of_tls_1_1_works_for_a_client_that_speaks_it() -> None:
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-async def test_client_certificate_that_is_wanted_is_final(version: ssl.TLSVersion, ca_file: str) -> None:
+async def test_send_required_client_certificate_is_final(version: ssl.TLSVersion, ca_file: str) -> None:
     context = only(version)
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(cafile=ca_file)
@@ -225,13 +227,13 @@ async def test_client_certificate_that_is_wanted_is_final(version: ssl.TLSVersio
     assert server.requests == []
 
 
-async def test_plain_http_on_the_tls_port(ca_file: str) -> None:
+async def test_send_plain_http_on_the_tls_port_is_retried(ca_file: str) -> None:
     async with await https_server(answering(response(200)), None, reads=False) as server:
         attempt = await post(server, ca_file)
     assert (attempt.status_code, attempt.outcome.value, attempt.ambiguous) == ("tls_error", "retry", False)
 
 
-async def test_handshake_that_a_server_just_drops_is_retried(ca_file: str) -> None:
+async def test_send_dropped_handshake_is_retried(ca_file: str) -> None:
     # What asyncio's own servers do where others send an alert.
     context = only(ssl.TLSVersion.TLSv1_2)
     context.verify_mode = ssl.CERT_REQUIRED
@@ -244,7 +246,7 @@ async def test_handshake_that_a_server_just_drops_is_retried(ca_file: str) -> No
     )
 
 
-async def test_reset_in_the_handshake(ca_file: str) -> None:
+async def test_send_reset_in_the_handshake_is_retried(ca_file: str) -> None:
     async def reset(talk: Conversation) -> None:
         await talk.reader.read(100)
         talk.reset()
@@ -258,7 +260,7 @@ async def test_reset_in_the_handshake(ca_file: str) -> None:
     )
 
 
-async def test_end_in_the_handshake(ca_file: str) -> None:
+async def test_send_end_in_the_handshake_is_retried(ca_file: str) -> None:
     async def end(talk: Conversation) -> None:
         await talk.reader.read(100)
 
@@ -268,7 +270,7 @@ async def test_end_in_the_handshake(ca_file: str) -> None:
     assert (attempt.outcome.value, attempt.ambiguous) == ("retry", False)
 
 
-async def test_silence_in_the_handshake_ends_at_the_limit(ca_file: str) -> None:
+async def test_send_silent_handshake_ends_at_the_time_limit(ca_file: str) -> None:
     async with await https_server(answering(hold=30), None, reads=False) as server:
         began = time.monotonic()
         attempt = await post(server, ca_file, timeout=1)
@@ -277,7 +279,7 @@ async def test_silence_in_the_handshake_ends_at_the_limit(ca_file: str) -> None:
     assert took < 2
 
 
-async def test_silence_after_the_request_ends_at_the_limit(ca_file: str) -> None:
+async def test_send_silence_after_the_request_ends_at_the_time_limit(ca_file: str) -> None:
     async with await https_server(answering(hold=30), server_context(LEAF)) as server:
         began = time.monotonic()
         attempt = await post(server, ca_file, timeout=1)
@@ -286,7 +288,7 @@ async def test_silence_after_the_request_ends_at_the_limit(ca_file: str) -> None
     assert took < 2
 
 
-def test_every_tls_case_has_a_test() -> None:
+def test_shared_tls_cases_are_all_tested() -> None:
     covered = set(BAD_CERTIFICATES) | {
         "valid",
         "tls11-only",
@@ -303,7 +305,7 @@ def test_every_tls_case_has_a_test() -> None:
             assert case["expect"] == "refuse"
 
 
-def test_context_verifies_and_there_is_no_switch() -> None:
+def test_client_context_always_verifies() -> None:
     context = client_context()
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
@@ -316,14 +318,16 @@ def test_context_verifies_and_there_is_no_switch() -> None:
     assert not {"verify", "verify_ssl", "ssl", "insecure"} & set(inspect.signature(send).parameters)
 
 
-def test_session_keys_are_not_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ca_file: str) -> None:
+def test_client_context_writes_no_session_keys(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ca_file: str
+) -> None:
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
     copy = tmp_path / "other.pem"
     copy.write_bytes(Path(ca_file).read_bytes())
     assert client_context(str(copy)).keylog_filename is None
 
 
-def test_context_is_kept_until_the_file_changes(tmp_path: Path) -> None:
+def test_client_context_is_cached_until_the_file_changes(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     file.write_bytes(ROOT.pem)
     first = client_context(str(file))
@@ -335,10 +339,10 @@ def test_context_is_kept_until_the_file_changes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no certificate"])
-def test_ca_file_that_cannot_be_used(content: bytes | None, tmp_path: Path) -> None:
+def test_client_context_invalid_ca_file_raises(content: bytes | None, tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(ValueError, match="PEM file of certificates is wanted") as refused:
+    with pytest.raises(ValueError, match="Set it to a PEM file of certificates") as refused:
         client_context(str(file))
     assert str(file) in str(refused.value)

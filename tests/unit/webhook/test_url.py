@@ -42,12 +42,12 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("reason", REFUSED)
-def test_refused(reason: str) -> None:
+def test_parse_endpoint_invalid_url_is_blocked(reason: str) -> None:
     assert {url: reason_of(url) for url in REFUSED[reason]} == dict.fromkeys(REFUSED[reason], reason)
 
 
 @pytest.mark.parametrize("value", [None, 7, b"http://h.example/", ["http://h.example/"], object()])
-def test_what_is_no_text_is_refused(value: object) -> None:
+def test_parse_endpoint_that_is_not_text_is_blocked(value: object) -> None:
     assert reason_of(value) == "bad_url"
 
 
@@ -68,7 +68,7 @@ def test_what_is_no_text_is_refused(value: object) -> None:
         ("http://h.example/a b".replace(" ", "%20"), Endpoint("http", "h.example", 80, "/a%20b")),
     ],
 )  # fmt: skip
-def test_accepted(url: str, endpoint: Endpoint) -> None:
+def test_parse_endpoint_valid_url_is_parsed(url: str, endpoint: Endpoint) -> None:
     assert parse_endpoint(url) == endpoint
 
 
@@ -85,18 +85,18 @@ def test_accepted(url: str, endpoint: Endpoint) -> None:
         (Endpoint("http", "2606::1", 1025, "/"), "http://[2606::1]:1025/", "[2606::1]:1025"),
     ],
 )
-def test_url_is_rebuilt_from_the_parts(endpoint: Endpoint, url: str, authority: str) -> None:
+def test_endpoint_url_is_rebuilt_from_the_parts(endpoint: Endpoint, url: str, authority: str) -> None:
     assert (endpoint.url, endpoint.authority) == (url, authority)
     assert parse_endpoint(url) == endpoint
 
 
-def test_listed_address_is_accepted_and_another_is_not() -> None:
+def test_parse_endpoint_listed_address_only_is_allowed() -> None:
     assert parse_endpoint("http://127.0.0.1:8080/x", allowed_networks=["127.0.0.0/8"]).host == "127.0.0.1"
     assert reason_of("http://127.0.0.1:8080/x", allowed_networks=["10.0.0.0/8"]) == "ip_denied"
     assert parse_endpoint("http://[::1]/", allowed_networks=(text for text in ["::1/128"])).host == "::1"
 
 
-def test_refusal_says_what_why_and_the_way_out() -> None:
+def test_endpoint_refused_text_has_url_reason_and_advice() -> None:
     with pytest.raises(EndpointRefused) as refused:
         parse_endpoint("http://10.1.2.3/hook")
     text = str(refused.value)
@@ -119,18 +119,18 @@ def test_refusal_says_what_why_and_the_way_out() -> None:
         "http:\\\\user:SECRET@h.example",
     ],
 )
-def test_refusal_shows_no_secret(url: str) -> None:
+def test_endpoint_refused_text_shows_no_secret(url: str) -> None:
     with pytest.raises(EndpointRefused) as refused:
         parse_endpoint(url)
     assert "SECRET" not in str(refused.value)
     assert refused.value.__cause__ is None
 
 
-def test_repr_shows_no_secret() -> None:
+def test_endpoint_repr_shows_no_secret() -> None:
     assert "SECRET" not in repr(parse_endpoint("https://h.example/?token=SECRETSECRET"))
 
 
-def test_refusal_is_one_short_line_of_ascii() -> None:
+def test_endpoint_refused_text_is_one_short_ascii_line() -> None:
     with pytest.raises(EndpointRefused) as refused:
         parse_endpoint("http://h.example/\n::group::\x1b[31m\u202e" + "a" * 5000)
     text = str(refused.value)
@@ -140,7 +140,7 @@ def test_refusal_is_one_short_line_of_ascii() -> None:
     assert len(text) < 500
 
 
-def test_every_port_of_both_schemes() -> None:
+def test_parse_endpoint_every_port_of_both_schemes_follows_the_rule() -> None:
     low = {80, 21, 443, 70, 210, 280, 488, 591, 777}
     wrong = []
     for port in range(65536):
@@ -151,7 +151,7 @@ def test_every_port_of_both_schemes() -> None:
     assert wrong == []
 
 
-def test_port_cases() -> None:
+def test_parse_endpoint_shared_port_cases_have_their_result() -> None:
     wrong = []
     for row in tsv_cases("port-rules.tsv"):
         for port in range(int(row["from"]), int(row["to"]) + 1):
@@ -161,7 +161,7 @@ def test_port_cases() -> None:
     assert wrong == []
 
 
-def test_url_cases_verdicts_and_reasons() -> None:
+def test_parse_endpoint_shared_url_cases_have_their_reason() -> None:
     # The resolver refuses what is "reject-resolved": see test_network.py. An underscore is refused (rule 1).
     verdicts = {"allow": True, "reject-resolved": True, "reject": False, "decide": False}
     wrong = {}
@@ -173,7 +173,7 @@ def test_url_cases_verdicts_and_reasons() -> None:
     assert wrong == {}
 
 
-def test_agrees_with_the_url_standard_wherever_it_accepts() -> None:
+def test_parse_endpoint_accepted_url_equals_the_url_standard() -> None:
     accepted = 0
     for row in json_cases("urltestdata.json"):
         if not isinstance(row, dict) or reason_of(row["input"], allowed_networks=EVERYWHERE) != "accepted":
@@ -188,7 +188,7 @@ def test_agrees_with_the_url_standard_wherever_it_accepts() -> None:
     assert accepted > 50
 
 
-def test_agrees_with_the_standard_on_names_wherever_it_accepts() -> None:
+def test_parse_endpoint_accepted_name_equals_the_standard() -> None:
     accepted = 0
     for row in json_cases("toascii.json"):
         if isinstance(row, dict) and reason_of(f"https://{row['input']}/") == "accepted":
@@ -249,7 +249,7 @@ PIECES = st.sampled_from([*PLAIN, *HOSTS, *ODD])
 @example("http://[")
 @example("http://xn--0.example/")
 @example("https://\u0378.example/")
-def test_total_and_stable(text: str) -> None:
+def test_parse_endpoint_any_text_is_parsed_or_blocked(text: str) -> None:
     try:
         endpoint = parse_endpoint(text)
     except EndpointRefused as refused:

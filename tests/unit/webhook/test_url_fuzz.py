@@ -93,11 +93,11 @@ def check(seen: Counter[str]) -> None:
     assert set(seen) == reasons | {"encoded_host", "ip_denied", "too_long", "accepted"}
 
 
-def test_fuzz() -> None:
+def test_parse_endpoint_mutated_url_is_parsed_or_blocked() -> None:
     check(run(NORMAL, seed=random.randrange(2**32)))
 
 
 @pytest.mark.fuzz
 @pytest.mark.timeout(900)
-def test_fuzz_long() -> None:
+def test_parse_endpoint_mutated_url_for_long_is_parsed_or_blocked() -> None:
     check(run(int(os.environ.get("FUZZ_EXAMPLES", LONG)), seed=random.randrange(2**32)))

@@ -70,7 +70,7 @@ async def test_200_watchers_of_one_host_share_requests_in_flight_and_tokens(
             watermark = Watermark()
             for _ in range(2):
                 found = await poll(clients[number], name, watermark)
-                watermark = found.watermark
+                watermark = found.watermark_after
                 assert not found.notifications
                 assert not found.unknown
 
@@ -165,7 +165,7 @@ async def test_a_short_pause_is_waited_out(registry: ScriptedRegistry) -> None:
     async with RegistryClient(registry.url, max_in_flight=2) as client:
         found = await poll(client, REPOSITORY, Watermark())
     assert len(found.unknown) == 1
-    assert found.watermark.size == len(TAGS)
+    assert found.watermark_after.size == len(TAGS)
     assert registry.by_kind == {"list": 1, "head": len(TAGS)}
 
 

@@ -60,12 +60,12 @@ TOKEN = "xoxb-1234567890-abcdefghij"
         ("http:\\\\u:secret@h.example", "***@h.example"),
     ],
 )
-def test_masked_url(url: str, masked: str) -> None:
+def test_mask_url_secret_parts_are_masked(url: str, masked: str) -> None:
     assert mask_url(url) == masked
 
 
 @given(st.text(), st.text("abcdefgh123", min_size=20, max_size=30))
-def test_masking_a_url_is_total_and_hides_long_segments(text: str, token: str) -> None:
+def test_mask_url_any_text_hides_long_segments(text: str, token: str) -> None:
     mask_url(text)
     assert token not in mask_url(f"https://h.example/{text.replace('/', '').replace('@', '')}/{token}")
     assert token not in mask_url(f"https://h.example/?a={token}&{text}")
@@ -73,12 +73,12 @@ def test_masking_a_url_is_total_and_hides_long_segments(text: str, token: str) -
 
 
 @given(st.text("abc:/?#@&=;%[]\\.", max_size=40))
-def test_what_is_masked_in_a_url_is_known_as_secret(url: str) -> None:
+def test_url_secrets_contain_all_that_mask_url_masks(url: str) -> None:
     for secret in url_secrets(url):
         assert len(secret) >= 4
 
 
-def test_secrets_of_a_url() -> None:
+def test_url_secrets_of_a_url_are_returned() -> None:
     secrets = url_secrets(
         f"https://user:pa%2Fss@h.example/x/{'a' * 20}?token=s%20cret&bare-secret#frag-secret"
     )
@@ -95,7 +95,7 @@ def test_secrets_of_a_url() -> None:
     assert wanted <= set(secrets)
 
 
-def test_secrets_of_a_query() -> None:
+def test_query_values_of_a_query_are_returned() -> None:
     assert set(query_values("sig=abc%2Bdef&x=1&plus=a+bc")) >= {"abc%2Bdef", "abc+def", "a+bc", "a bc"}
     assert query_values("") == ()
 
@@ -119,18 +119,18 @@ def test_secrets_of_a_query() -> None:
         "X-Password",
     ],
 )
-def test_headers_that_carry_credentials(name: str) -> None:
+def test_mask_headers_credential_is_masked(name: str) -> None:
     assert mask_headers({name: "SECRET"}) == {name: "***"}
     assert "SECRET" in secret_header_values({name: "SECRET"})
 
 
 @pytest.mark.parametrize("name", ["Content-Type", "webhook-id", "X-Keyboard", "X-Tokens-Left", "Retry-After"])
-def test_headers_that_do_not(name: str) -> None:
+def test_mask_headers_other_header_is_kept(name: str) -> None:
     assert mask_headers({name: "x-value"}) == {name: "x-value"}
     assert secret_header_values({name: "x-value"}) == ()
 
 
-def test_urls_in_headers() -> None:
+def test_mask_headers_url_is_masked() -> None:
     headers = {
         "Location": "/next?token=SECRET",
         "Content-Location": "https://u:SECRET@h.example/",
@@ -141,7 +141,7 @@ def test_urls_in_headers() -> None:
     assert mask_headers(headers)["Location"] == "/next?token=***"
 
 
-def test_credentials_of_a_scheme() -> None:
+def test_secret_header_values_scheme_is_removed() -> None:
     pair = base64.b64encode(b"user:pass-word").decode()
     assert set(secret_header_values({"Authorization": f"Bearer {TOKEN}"})) == {f"Bearer {TOKEN}", TOKEN}
     assert {pair, "user:pass-word", "pass-word"} <= set(
@@ -173,7 +173,7 @@ KEY = base64.b64decode(SECRET.removeprefix("whsec_"))
         json.dumps(json.dumps({"a": SECRET})),
     ],
 )
-def test_signing_secret_in_every_spelling(echo: str) -> None:
+def test_mask_signing_secret_in_every_encoding_is_masked(echo: str) -> None:
     masked = Masker([SECRET]).mask(f"you sent {echo}, thanks")
     assert "***" in masked
     for part in (SECRET[6:20], SECRET[-12:], KEY.hex()[:12]):
@@ -181,13 +181,13 @@ def test_signing_secret_in_every_spelling(echo: str) -> None:
     assert Masker(["another-secret"]).mask(echo) == echo
 
 
-def test_text_without_a_secret_stays_as_it_is() -> None:
+def test_mask_text_without_a_secret_is_unchanged() -> None:
     text = 'a%20b\\u0041 &amp; "quoted" + more'
     assert Masker([SECRET, TOKEN]).mask(text) == text
     assert Masker().mask(text) == text
 
 
-def test_json_in_json() -> None:
+def test_mask_json_in_json_is_masked() -> None:
     secret = 'token-\u00fc"\\-secret'
     for layers in range(4):
         echo = secret
@@ -197,7 +197,7 @@ def test_json_in_json() -> None:
 
 
 @pytest.mark.parametrize("filler", ["\\", "%", "&", "+", "\\u0041", "%41", "&amp;", "a", "*", "://", "//@"])
-def test_hostile_texts_take_no_longer_than_their_length(filler: str) -> None:
+def test_mask_hostile_text_takes_linear_time(filler: str) -> None:
     # Quadratic ones take minutes here; the limit is generous.
     text = TOKEN + filler * (60_000 // len(filler))
     began = time.monotonic()
@@ -208,20 +208,20 @@ def test_hostile_texts_take_no_longer_than_their_length(filler: str) -> None:
     assert time.monotonic() - began < 10
 
 
-def test_form_encoded_space() -> None:
+def test_mask_form_encoded_space_is_masked() -> None:
     assert Masker(["a b-secret"]).mask("x a+b-secret y") == "x *** y"
     assert Masker(["a+b-secret"]).mask("x a b-secret y") == "x *** y"
 
 
-def test_longer_secret_is_masked_whole() -> None:
+def test_mask_longer_secret_is_masked_whole() -> None:
     assert Masker(["abcd", "abcdefgh"]).mask("x abcdefgh y abcd z") == "x *** y *** z"
 
 
-def test_short_ones_are_left_alone() -> None:
+def test_mask_short_secret_is_not_searched_for() -> None:
     assert Masker(["", "a", "abc"]).mask("abc") == "abc"
 
 
-def test_beginning_of_a_secret_where_a_text_is_cut() -> None:
+def test_mask_cut_text_hides_the_beginning_of_a_secret() -> None:
     masker = Masker([TOKEN, "a b/c-secret"])
     assert masker.mask(f"x {TOKEN[:9]}", is_cut=True) == "x ***"
     assert masker.mask("x a%20b%2Fc-se", is_cut=True) == "x ***"
@@ -229,7 +229,7 @@ def test_beginning_of_a_secret_where_a_text_is_cut() -> None:
     assert masker.mask("nothing of it", is_cut=True) == "nothing of it"
 
 
-def test_unknown_layers_hide_the_whole_text() -> None:
+def test_mask_unknown_layers_hide_the_whole_text() -> None:
     # Percent-encoded JSON escapes: known to be a secret, but not where it stands.
     twice = quote("".join(f"\\u{ord(char):04x}" for char in TOKEN))
     layered = "".join(f"&#{ord(char)};" for char in "".join(f"\\u{ord(char):04x}" for char in TOKEN))
@@ -237,7 +237,7 @@ def test_unknown_layers_hide_the_whole_text() -> None:
     assert TOKEN not in Masker([TOKEN]).mask(twice)
 
 
-def test_repr_tells_no_secret() -> None:
+def test_masker_repr_shows_no_secret() -> None:
     assert TOKEN not in repr(Masker([TOKEN]))
 
 
@@ -264,7 +264,7 @@ def _units(char: str) -> list[str]:
     st.randoms(use_true_random=False),
     st.text(max_size=20),
 )
-def test_any_secret_however_each_character_is_spelled(secret: str, rng: random.Random, around: str) -> None:
+def test_mask_any_secret_with_any_escapes_is_masked(secret: str, rng: random.Random, around: str) -> None:
     assume(len(set(secret)) > 2)
     echo = "".join(spelled(char, rng.randrange(6)) for char in secret)
     masker = Masker([secret])
@@ -277,7 +277,7 @@ def test_any_secret_however_each_character_is_spelled(secret: str, rng: random.R
 
 @given(st.text())
 @example("\u0130")
-def test_escaped_text_is_printable_ascii_and_opens_nothing(text: str) -> None:
+def test_escape_text_any_text_is_printable_ascii(text: str) -> None:
     escaped = escape_text(text)
     assert escaped.isascii()
     assert escaped.isprintable() or not escaped
@@ -297,19 +297,19 @@ def test_escaped_text_is_printable_ascii_and_opens_nothing(text: str) -> None:
         ("fe80::1", "fe80::1"),
     ],
 )
-def test_escaped_text(text: str, escaped: str) -> None:
+def test_escape_text_special_characters_are_escaped(text: str, escaped: str) -> None:
     assert escape_text(text) == escaped
 
 
 @given(
     st.text(": groupendGROUPEND:\n", max_size=40), st.sampled_from(["::group::", "::endgroup::", "::Group::"])
 )
-def test_no_group_is_opened(text: str, marker: str) -> None:
+def test_escape_text_opens_no_group(text: str, marker: str) -> None:
     escaped = escape_text(text + marker + text).lower()
     assert "::group" not in escaped
     assert "::endgroup" not in escaped
 
 
-def test_html_entities_are_known() -> None:
+def test_mask_html_entities_are_masked() -> None:
     secret = "a<b>&'\"c-secret"
     assert secret not in html.unescape(Masker([secret]).mask(f"x {html.escape(secret)}"))

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""The comparison of a scan with the watermark: pushes, and tags that get a baseline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_registry_triggers.registry.notification_builder import Push
+from airflow_registry_triggers.registry.watermark import TagState, WatchScope, Watermark
+
+if TYPE_CHECKING:
+    from airflow_registry_triggers.registry.scan import ScanResult
+    from airflow_registry_triggers.registry.scope import FirstRun
+
+__all__ = ["Comparison"]
+
+_CONSEQUENCE = "The current tags are recorded as a baseline. Pushes since the last poll may be missing"
+
+
+class Comparison:
+    """
+    Compare the registry's answers with the watermark. Unknown and absent tags change nothing.
+
+    :param watermark: the stored watermark
+    :param scope: the tags that are watched now
+    :param first_run: mode of the first poll
+    """
+
+    def __init__(self, watermark: Watermark, scope: WatchScope, first_run: FirstRun) -> None:
+        self.scope = scope
+        self._stored = watermark
+        self._before = _prepared(watermark, scope)
+        self._baseline: list[tuple[str, int, str | None]] = []
+        stored_scope = watermark.scope
+        self._is_other_registry = stored_scope is not None and stored_scope.is_other_registry(scope)
+        is_silent = watermark.epoch is None and first_run == "baseline"
+        self._is_all_baseline = watermark.lost or self._is_other_registry or is_silent
+        self._is_any_lost = watermark.lost_shards > 0
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the first poll, without a stored watermark."""
+        return self._stored.epoch is None
+
+    @property
+    def watermark_before(self) -> Watermark:
+        """The watermark that may be stored before any notification is sent."""
+        return self._before.with_baseline(self._baseline)
+
+    def needs_digest(self, tag: str) -> bool:
+        """Return True if the digest of a watched tag must be requested."""
+        if self.scope.updates:
+            return True
+        if self._before.state_of(tag) is not None:
+            return False
+        # Without a listing, only this request shows whether the tag exists.
+        return self.scope.rule.tags is not None or not self._is_baseline(tag, None)
+
+    def pushes(self, result: ScanResult) -> list[Push]:
+        """
+        Return the pushes, and collect the tags that get a baseline.
+
+        :param result: the registry's answers
+        """
+        pushes: list[Push] = []
+        for tag, (digest, pushed_at) in result.digests.items():
+            state = self._before.state_of(tag)
+            if self._is_baseline(tag, state):
+                self._add_baseline(tag, state, digest)
+            elif state is None:
+                pushes.append(Push(TagState(tag, 1, digest), None, pushed_at))
+            elif self.scope.updates and state.digest != digest:
+                after = TagState(tag, state.generation + 1, digest)
+                pushes.append(Push(after, state.digest, pushed_at))
+        for tag in (*result.unknown, *result.not_asked):
+            # The tag belongs to the baseline, its digest is not known: the first known digest is not a push.
+            state = self._before.state_of(tag)
+            if self._is_baseline(tag, state):
+                self._add_baseline(tag, state, None)
+        return pushes
+
+    def warnings(self, repository: str) -> list[str]:
+        """
+        Return the warnings about lost state.
+
+        :param repository: full name of the repository
+        """
+        stored = self._stored
+        if self._is_other_registry and stored.scope:
+            reason = f"this poll read {self.scope.registry}, earlier polls read {stored.scope.registry}"
+            return [f"{repository}: {reason}. {_CONSEQUENCE}"]
+        if not stored.lost and not stored.lost_shards:
+            return []
+        lost = "the stored watermark"
+        if not stored.lost:
+            lost = f"{stored.lost_shards} of {len(stored.shards)} parts of {lost}"
+        return [f"{repository}: {lost} cannot be read. {_CONSEQUENCE}"]
+
+    def _add_baseline(self, tag: str, state: TagState | None, digest: str | None) -> None:
+        self._baseline.append((tag, state.generation if state else 0, digest))
+
+    def _is_baseline(self, tag: str, state: TagState | None) -> bool:
+        if self._is_all_baseline or (state is not None and state.digest is None):
+            return True
+        stored = self._stored
+        if stored.epoch is None or (stored.scope == self.scope and not self._is_any_lost):
+            return False
+        return stored.is_lost(tag) or stored.scope is None or not stored.scope.covers(tag)
+
+
+def _prepared(watermark: Watermark, scope: WatchScope) -> Watermark:
+    """Return the watermark to compare with: it has an epoch, and no digest that cannot be compared."""
+    stored_scope = watermark.scope
+    if watermark.epoch is None or (stored_scope is not None and stored_scope.is_other_registry(scope)):
+        return Watermark.new(scope)
+    if watermark.lost_shards:
+        watermark = watermark.with_new_epoch()
+    if (
+        stored_scope is None
+        or stored_scope.accept != scope.accept
+        or (scope.updates and not stored_scope.updates)
+    ):
+        watermark = watermark.without_digests()
+    return watermark.with_scope(scope)

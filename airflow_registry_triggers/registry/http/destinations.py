@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""
+Addresses to which a registry may send requests by a redirect or by the realm of its challenge.
+
+Metadata services and link-local addresses are never allowed. An address that is not public is allowed only
+if the registry's own addresses are not public either: a registry on the internet must not reach a network
+behind the client. Behind a proxy only names and literal addresses can be checked.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import TYPE_CHECKING
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from airflow_registry_triggers.addresses.guard import GuardedResolver
+from airflow_registry_triggers.addresses.table import METADATA_NAMES, address_class, parse_address
+
+if TYPE_CHECKING:
+    from aiohttp import AddrInfoType
+    from yarl import URL
+
+__all__ = ["DestinationBlocked", "Destinations", "GuardedLookup"]
+
+_EVERYWHERE = ("0.0.0.0/0", "::/0")
+_NEVER = ("cloud metadata", "link-local", "scoped to a zone", "multicast", "broadcast", "not an address")
+
+
+class DestinationBlocked(OSError):
+    """A registry must not send requests there. An OSError, because aiohttp passes only those on."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(errno.EACCES, text)
+        self.text = text
+
+
+class Destinations:
+    """
+    Checks of the origins that a registry names.
+
+    :param base: base URL of the registry
+    """
+
+    def __init__(self, base: URL) -> None:
+        self._own_host = _host(base)
+        self._own: dict[str, bool] = {}
+        if literal := _literal(self._own_host):
+            self.note(literal)
+
+    def note(self, address: str) -> None:
+        """Record an address of the registry itself."""
+        self._own[address] = address_class(address) is None
+
+    def check_url(self, url: URL) -> None:
+        """
+        Check the host of a URL, without a lookup.
+
+        :raises DestinationBlocked: the host is a metadata service or a literal address that is not allowed
+        """
+        host = _host(url)
+        if host in METADATA_NAMES:
+            raise DestinationBlocked(f"{host} is a cloud metadata service")
+        if literal := _literal(host):
+            self.check_address(literal, host)
+
+    def check_address(self, address: str, host: str) -> None:
+        """
+        Check one address.
+
+        :param host: the name that resolved to it, for the error
+        :raises DestinationBlocked: the address is not allowed
+        """
+        found = address_class(address)
+        if found is None:
+            return
+        where = f"the address {address}" if host == address else f"{host} has the address {address}, which"
+        if found.startswith(_NEVER):
+            raise DestinationBlocked(f"{where} is blocked ({found})")
+        if address not in self._own and not self._own_is_private:
+            raise DestinationBlocked(
+                f"{where} is blocked ({found}), because the registry's own address is public or not known"
+            )
+
+    @property
+    def own_addresses(self) -> tuple[str, ...]:
+        """The addresses of the registry that are known."""
+        return tuple(self._own)
+
+    @property
+    def _own_is_private(self) -> bool:
+        return bool(self._own) and not any(self._own.values())
+
+    def open_own_socket(self, addr_info: AddrInfoType) -> socket.socket:
+        """Return a socket for a connection to the registry, and record its address."""
+        self.note(str(addr_info[4][0]))
+        return socket.socket(*addr_info[:3])
+
+    def open_checked_socket(self, addr_info: AddrInfoType) -> socket.socket:
+        """
+        Return a socket for a connection elsewhere.
+
+        :raises DestinationBlocked: the address is not allowed, whatever the lookup returned
+        """
+        address = str(addr_info[4][0])
+        self.check_address(address, address)
+        return socket.socket(*addr_info[:3])
+
+
+class GuardedLookup(AbstractResolver):
+    """
+    Resolve names elsewhere; if any address is blocked, the name is blocked.
+
+    :param destinations: the checks
+    """
+
+    def __init__(self, destinations: Destinations) -> None:
+        self._destinations = destinations
+        self._resolver = GuardedResolver(_EVERYWHERE)  # a lookup in a daemon thread, with a deadline
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """
+        Resolve a name.
+
+        :raises DestinationBlocked: an address is not allowed
+        """
+        results = await self._resolver.resolve(host, port, family)
+        for result in results:
+            self._destinations.check_address(result["host"], host)
+        return results
+
+    async def close(self) -> None:
+        """Do nothing: no resource is held."""
+
+
+def _host(url: URL) -> str:
+    return (url.raw_host or "").lower().rstrip(".")
+
+
+def _literal(host: str) -> str | None:
+    """Return a literal address, also of the short IPv4 forms (``127.1``) that ``getaddrinfo`` accepts."""
+    if parse_address(host) is not None:
+        return host
+    if not host[:1].isdigit():
+        return None
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except OSError:
+        return None

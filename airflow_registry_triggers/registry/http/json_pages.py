@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""
+Parsing of large JSON pages without a block of the event loop.
+
+``json.loads`` keeps the interpreter's lock until it returns, in a thread too: 16 MiB of short strings take
+more than a second. Large pages are therefore counted first, and then parsed in portions in a thread, where
+the lock changes hands between two portions.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from json.scanner import make_scanner
+from typing import Any
+
+__all__ = ["SMALL_PAGE", "count_elements", "parse_page"]
+
+SMALL_PAGE = 128 * 1024
+"""Bytes up to which a page is parsed at once."""
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+_PORTIONED_DEPTH = 2
+_scan: Any = make_scanner(json.JSONDecoder())  # type: ignore[arg-type]
+
+
+def count_elements(body: bytes) -> int:
+    """Return an upper bound of the number of values in a document, without parsing it."""
+    return body.count(b",") + body.count(b"{") + body.count(b"[") + 1
+
+
+def parse_page(body: bytes) -> Any:
+    """
+    Return the document, None if it is not JSON.
+
+    A large one is parsed value by value down to its second level.
+
+    :param body: UTF-8
+    """
+    try:
+        if len(body) <= SMALL_PAGE:
+            return json.loads(body)
+        text = body.decode()
+        value, end = _value(text, _skip(text, 0), 0)
+        return value if _skip(text, end) == len(text) else None
+    except (ValueError, RecursionError, StopIteration, IndexError):
+        return None
+
+
+def _skip(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
+
+
+def _value(text: str, at: int, depth: int) -> tuple[Any, int]:
+    if depth < _PORTIONED_DEPTH and text[at] == "{":
+        return _object(text, _skip(text, at + 1), depth)
+    if depth < _PORTIONED_DEPTH and text[at] == "[":
+        return _array(text, _skip(text, at + 1), depth)
+    value, end = _scan(text, at)
+    return value, int(end)
+
+
+def _object(text: str, at: int, depth: int) -> tuple[dict[str, Any], int]:
+    members: dict[str, Any] = {}
+    if text[at] == "}":
+        return members, at + 1
+    while True:
+        if text[at] != '"':
+            raise ValueError
+        key, at = _scan(text, at)
+        at = _skip(text, at)
+        if text[at] != ":":
+            raise ValueError
+        members[key], at = _value(text, _skip(text, at + 1), depth + 1)
+        at = _skip(text, at)
+        if text[at] == "}":
+            return members, at + 1
+        at = _after_comma(text, at)
+
+
+def _array(text: str, at: int, depth: int) -> tuple[list[Any], int]:
+    items: list[Any] = []
+    if text[at] == "]":
+        return items, at + 1
+    while True:
+        item, at = _value(text, at, depth + 1)
+        items.append(item)
+        at = _skip(text, at)
+        if text[at] == "]":
+            return items, at + 1
+        at = _after_comma(text, at)
+
+
+def _after_comma(text: str, at: int) -> int:
+    if text[at] != ",":
+        raise ValueError
+    return _skip(text, at + 1)

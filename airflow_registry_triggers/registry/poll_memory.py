@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""The memory of a watcher or sensor from one poll to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_registry_triggers.registry.confirmation import Confirmations
+from airflow_registry_triggers.registry.flapping import FlapGuard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airflow_registry_triggers.registry.notification_builder import Push
+
+__all__ = ["PollMemory"]
+
+
+@dataclass(slots=True)
+class PollMemory:
+    """
+    State that may be lost: a process that starts without it is slower or logs once more, and loses no push.
+
+    A poll changes the memory in place. The watermark, which must not be lost, is stored separately.
+
+    :param confirmations: polls in a row that found each new digest
+    :param flaps: times of recent pushes
+    :param reported: tags that were reported as unreadable; they are not reported again
+    """
+
+    confirmations: Confirmations = field(default_factory=Confirmations)
+    flaps: FlapGuard = field(default_factory=FlapGuard)
+    reported: frozenset[str] = frozenset()
+
+    def confirmed(self, pushes: Iterable[Push], unknown: Mapping[str, str], confirm_polls: int) -> list[Push]:
+        """
+        Return the pushes that enough polls in a row have found.
+
+        :param pushes: the pushes of this poll
+        :param unknown: tags that could not be read in this poll
+        :param confirm_polls: number of polls
+        """
+        if confirm_polls <= 1:
+            # Counts of an earlier setting must not be continued later.
+            self.confirmations = Confirmations()
+            return list(pushes)
+        found = {push.state.tag: push for push in pushes}
+        self.confirmations.record({tag: push.state.digest or "" for tag, push in found.items()}, unknown)
+        return [push for tag, push in found.items() if self.confirmations.polls(tag) >= confirm_polls]
+
+    def admitted(self, pushes: Iterable[Push], flap_limit: int, now: float) -> list[Push]:
+        """
+        Return the pushes without those of flapping tags that must wait.
+
+        :param pushes: confirmed pushes
+        :param flap_limit: pushes of one tag within an hour; 0 for no limit
+        :param now: seconds since the epoch
+        """
+        if flap_limit <= 0:
+            return list(pushes)
+        admitted = [push for push in pushes if self.flaps.admit(push.state, flap_limit, now)]
+        self.flaps.prune(now)
+        return admitted
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form, for a process that continues in another one."""
+        return {"confirmations": self.confirmations.to_dict(), "flaps": self.flaps.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: object) -> PollMemory:
+        """
+        Read the JSON form. Parts that cannot be read are empty.
+
+        :param data: the result of :meth:`to_dict`
+        """
+        parts = data if isinstance(data, Mapping) else {}
+        return cls(
+            Confirmations.from_dict(parts.get("confirmations")), FlapGuard.from_dict(parts.get("flaps"))
+        )

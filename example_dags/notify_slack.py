@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""Post a message to Slack for each push: a webhook with a body of your own."""
+
+from __future__ import annotations
+
+# [START notify_slack]
+from airflow.sdk import DAG
+
+from airflow_registry_triggers import TriggerMatchOperator, WebhookDeliverOperator, repository_asset
+
+MESSAGE = '{"text": {{ (repository.repo_full_name ~ ":" ~ tag ~ " was pushed, " ~ digest) | tojson }}}'
+
+with DAG("notify_slack", schedule=repository_asset("team/app")):
+    match = TriggerMatchOperator(task_id="match", tags=["latest"])
+    WebhookDeliverOperator(
+        task_id="notify", notifications=match.output, webhook_conn_id="slack", body_template=MESSAGE
+    )
+# [END notify_slack]
