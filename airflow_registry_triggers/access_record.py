@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BODY_LEFT_OUT",
     "LOG_EVENT",
+    "RETRY_NOTE",
     "VERDICTS",
     "XCOM_PREFIX",
     "AccessRecord",
@@ -38,6 +39,10 @@ XCOM_PREFIX = "access_log."
 """Prefix of the XCom keys; the status follows, so that one status is one indexed query."""
 
 BODY_LEFT_OUT = "[left out: the task's access records exceed 1 MiB]"
+
+
+RETRY_NOTE = "a retry is due at "
+"""Start of the note about the next try, at the end of a reason."""
 
 
 class Status(StrEnum):

@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_registry_triggers.access_record import VERDICTS, AccessRecord, Status
+from airflow_registry_triggers.access_record import RETRY_NOTE, VERDICTS, AccessRecord, Status
 from airflow_registry_triggers.webhook.outcome import Outcome, classify_status
 
-__all__ = ["BODY_FIELDS", "ENDED", "records_of", "result_of"]
+__all__ = ["BODY_FIELDS", "ENDED", "reason_of", "records_of", "result_of"]
 
 BODY_FIELDS = ("request_headers", "request_body", "response_headers", "response_body")
 """Fields that are returned for an opened entry only."""
@@ -90,6 +90,19 @@ def result_of(record: Mapping[str, Any], state: str | None) -> str:
         return "failed" if state in ENDED else "retrying"
     # A task succeeds only if it delivered everything; success_statuses may add statuses to 2xx.
     return "delivered" if outcome is Outcome.DELIVERED or state == "success" else "failed"
+
+
+def reason_of(record: Mapping[str, Any], state: str | None) -> str:
+    """
+    Return the reason of a record, without its note about a retry if the task has ended.
+
+    A person may mark a task as success or failed while Airflow waits for its next try.
+
+    :param record: JSON form of the record
+    :param state: state of the task instance
+    """
+    reason = str(record["reason"])
+    return reason.partition(f"; {RETRY_NOTE}")[0] if state in ENDED else reason
 
 
 def _outcome(code: str) -> Outcome:

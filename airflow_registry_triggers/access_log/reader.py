@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from airflow_registry_triggers.access_log.entries import BODY_FIELDS, records_of, result_of
+from airflow_registry_triggers.access_log.entries import BODY_FIELDS, reason_of, records_of, result_of
 from airflow_registry_triggers.access_log.query import Cursor, Query
 from airflow_registry_triggers.access_log.statements import cursor_of, keys_statement, values_statement
 from airflow_registry_triggers.access_record import XCOM_PREFIX
@@ -166,6 +166,7 @@ def _entries(row: Row[Any]) -> list[dict[str, Any]]:
             "task_id": row.task_id,
             "map_index": row.map_index,
             "task_state": row.state and str(row.state),
+            "reason": reason_of(record, row.state),
             "result": result_of(record, row.state),
         }
         for record in records_of(value_of(row), row.key.removeprefix(XCOM_PREFIX))

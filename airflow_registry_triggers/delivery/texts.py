@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from airflow_registry_triggers.access_record import RETRY_NOTE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -44,7 +46,7 @@ def retry_note(wait: float | None, left: int, retries: int) -> str:
     if wait is None:
         return f"{left} of {retries} retries left"
     due = datetime.now(UTC) + timedelta(seconds=wait)
-    return f"a retry is due at {due:%Y-%m-%d %H:%M:%S}Z, {left} of {retries} left"
+    return f"{RETRY_NOTE}{due:%Y-%m-%d %H:%M:%S}Z, {left} of {retries} left"
 
 
 def pending_text(pending: Sequence[AccessRecord], unsent: int, number: int, note: str) -> str:

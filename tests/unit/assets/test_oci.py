@@ -96,7 +96,7 @@ def test_watchers_of_one_repository_share_a_stream():
         ({"repository": "team/app", "registry_conn_id": "a/b"}, "registry_conn_id"),
         ({"repository": "team/app", "tags": []}, "empty list"),
         ({"repository": "team/app", "tag_regex": "["}, "missing ]"),
-        ({"repository": "team/app", "tags": ["a"], "tag_regex": "b"}, "not both"),
+        ({"repository": "team/app", "tags": ["a"], "tag_regex": "b"}, "cannot be combined"),
     ],
 )
 def test_repository_asset_with_an_invalid_argument_raises(arguments, words):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_registry_triggers.tag_order import TagOrder
+from airflow_registry_triggers.registry.tag_order import TagOrder
 from airflow_registry_triggers.tag_rule import TagRule
 from airflow_registry_triggers.version_range import parse_version
 
