@@ -153,7 +153,8 @@ async def send(
         *(proxy.secrets if proxy else ()),
     )
     masker = (masker or Masker()).with_secrets(known)
-    record = _Record(masker, sent, secret_headers, successes, proxy)
+    # The connection's own headers say nothing that the URL and the body do not, and fill the access log.
+    record = _Record(masker, headers, secret_headers, successes, proxy)
     try:
         return record.answered(await exchange.post(target, content, sent))
     except NETWORK_ERRORS as error:
