@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""What Airflow discovers of this package."""
+"""The provider info that Airflow discovers."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _REGISTRY_FIELDS = {
 }
 
 _WEBHOOK_FIELDS = {
-    "path": _field("Path", "Path of the URL, with the part of the query that is no secret."),
+    "path": _field("Path", "Path of the URL, with the part of the query that is not secret."),
     "secret_query": _field("Secret query", "Appended to the query when sending.", format="password"),
     "headers": _field("Headers", 'JSON object, such as {"X-Team": "app"}.'),
     "previous_signing_secret": _field(
@@ -94,7 +94,7 @@ _WEBHOOK_PROXY = {
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Give the provider info, in the shape of Airflow's ``provider_info.schema.json``."""
+    """Return the provider info, in the form of Airflow's ``provider_info.schema.json``."""
     return {
         "package-name": "airflow-provider-registry-triggers",
         "name": NAME,

@@ -116,7 +116,7 @@ class VersionRange:
 
 
 class _Fault(ValueError):
-    """Say what is wrong with a range, and what to write."""
+    """Explain the error in a range and its correction."""
 
 
 @dataclass(frozen=True, slots=True)

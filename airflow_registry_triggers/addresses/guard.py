@@ -53,7 +53,7 @@ def look_up(host: str, port: int) -> list[str]:
 
     :param host: the name
     :param port: the port
-    :raises OSError: the name has no address
+    :raises OSError: the name does not resolve
     """
     infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(sockaddr[0]) for *_, sockaddr in infos]
@@ -89,7 +89,7 @@ class GuardedResolver:
         :param family: ignored; addresses of both families are checked and returned
         :raises AddressBlocked: an address of the name is blocked
         :raises LookUpTimeout: the lookup exceeded its time limit
-        :raises OSError: the name has no address
+        :raises OSError: the name does not resolve
         """
         try:
             async with asyncio.timeout(self._timeout):

@@ -89,13 +89,13 @@ def _with_state(inlets: Any) -> list[Any]:
 
 
 def shared_state() -> AssetStateStoreAccessor:
-    """Return the shared state where there is no task context, as in the triggerer."""
+    """Return the shared state without a task context, as in the triggerer."""
     return state_of_asset(STATE_ASSET.name)
 
 
 def state_of_asset(name: str) -> AssetStateStoreAccessor:
     """
-    Return an asset's state where there is no task context, as in the triggerer.
+    Return an asset's state without a task context, as in the triggerer.
 
     ``AssetStateStoreAccessor`` is not a public name of Airflow 3.3; no other module uses it.
 
@@ -294,7 +294,7 @@ def load_chunked(store: Store, key: str, default: Any = None) -> Any:
 
     :param store: a state store
     :param key: key of the value
-    :param default: returned if there is no value, or only a part of one
+    :param default: returned if the value is missing or incomplete
     """
     head = store.get(key)
     return _joined(head, [store.get(name) for name in _part_names(key, head)], default)
@@ -306,7 +306,7 @@ async def aload_chunked(store: AssetStateStoreAccessor, key: str, default: Any =
 
     :param store: state of an asset
     :param key: key of the value
-    :param default: returned if there is no value, or only a part of one
+    :param default: returned if the value is missing or incomplete
     """
     head = await store.aget(key)
     return _joined(head, [await store.aget(name) for name in _part_names(key, head)], default)

@@ -14,7 +14,7 @@ _TEMPLATE_MARKS = ("{{", "{%", "{#")
 
 def is_literal(value: Any) -> bool:
     """
-    Tell whether a value is what it will be at run time: no template, no XComArg anywhere in it.
+    Return True if the value is literal: it contains no template and no XComArg.
 
     :param value: an argument of an operator
     """

@@ -117,7 +117,7 @@ class JournalWriter:
     async def _flush_or_pause(self) -> bool:
         writing = asyncio.ensure_future(self._flush())
         try:
-            # A thread cannot be stopped: its write goes on, and the sending waits for its result.
+            # A thread cannot be stopped: its write continues, and the sending waits for its result.
             await asyncio.wait([writing], timeout=SLOW_SECONDS)
             if not writing.done():
                 self._writable.clear()

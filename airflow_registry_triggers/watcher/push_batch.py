@@ -3,7 +3,7 @@
 """
 The pushes of one poll and asset, as one asset event.
 
-Airflow 3.3 makes one run of several asset events and forgets some of those that arrive meanwhile
+Airflow 3.3 makes one run of several asset events and forgets some of those that arrive during that time
 (https://github.com/apache/airflow/issues/56050). Ten tags in ten events would therefore cost several runs and
 many duplicates; ten tags in one event cost one run.
 """

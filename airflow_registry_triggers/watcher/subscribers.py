@@ -25,7 +25,7 @@ class Subscription:
     An asset that is watched.
 
     Each Airflow trigger that joins makes another subscription. Airflow may have detached the trigger before
-    it from the asset a while ago; the watcher then emits again what that trigger took.
+    it from the asset before; the watcher then emits again what that trigger took.
 
     :param asset: name of the asset
     :param rule: rule on the tags that are watched

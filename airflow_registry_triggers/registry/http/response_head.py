@@ -98,7 +98,7 @@ class _RepairingHandler(ResponseHandler):
             self._take_heads(searched)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Pass on the status of a head that the peer never completed."""
+        """Keep the status of a head that the peer never completed."""
         if self._head:
             self._cut_off()
         super().connection_lost(exc)

@@ -40,7 +40,7 @@ Identity = tuple[str, str]
 @dataclass(slots=True)
 class Memory:
     """
-    What the process knows of one registry and login. It outlives connections and event loops.
+    The memory of the process about one registry and login. It outlives connections and event loops.
 
     :param sign_in: terms of the registry itself
     :param elsewhere: terms of origins that the registry redirects to
