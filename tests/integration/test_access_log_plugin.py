@@ -13,7 +13,7 @@ from airflow_registry_triggers.plugins.access_log import AccessLogPlugin
 pytestmark = pytest.mark.airflow
 
 
-def test_it_gives_routes_a_page_for_each_place_and_their_description():
+def test_access_log_plugin_when_loaded_has_routes_and_four_pages():
     plugin = AccessLogPlugin()
     assert [app["url_prefix"] for app in plugin.fastapi_apps] == ["/registry-triggers"]
     assert len(plugin.react_apps) == 4
@@ -29,12 +29,12 @@ def test_it_gives_routes_a_page_for_each_place_and_their_description():
         ("airflow.models.xcom", "XComModel"),
     ],
 )
-def test_where_a_name_of_airflow_is_gone_there_is_no_page_and_no_harm(monkeypatch, caplog, module, name):
+def test_access_log_plugin_without_a_name_of_airflow_has_no_page_and_warns(monkeypatch, caplog, module, name):
     __import__(module)
     monkeypatch.delattr(sys.modules[module], name)
     for loaded in [name for name in sys.modules if name.startswith("airflow_registry_triggers.")]:
-        if loaded.split(".")[1] in {"history", "plugins"} and not loaded.endswith("plugins.access_log"):
+        if loaded.split(".")[1] in {"access_log", "plugins"} and not loaded.endswith("plugins.access_log"):
             monkeypatch.delitem(sys.modules, loaded)
     plugin = AccessLogPlugin()
     assert (plugin.fastapi_apps, plugin.react_apps, plugin.fastapi_root_middlewares) == ([], [], [])
-    assert "there is no page 'Access Log'" in caplog.text
+    assert "the page 'Access Log' is left out" in caplog.text

@@ -395,13 +395,13 @@ def test_match_with_a_templated_bad_rule_fails_when_rendered(chain, monkeypatch)
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: TriggerMatchOperator(task_id="t", tags=["a"], tag_regex="b"), "not both"),
+        (lambda: TriggerMatchOperator(task_id="t", tags=["a"], tag_regex="b"), "cannot be combined"),
         (lambda: TriggerMatchOperator(task_id="t", tags=list("abcdefghijk")), "at most 10"),
         (lambda: TriggerMatchOperator.partial(task_id="t", tag_regex="["), "missing ]"),
-        (lambda: RegistryPushSensor(task_id="t", repository="Team/App"), "no repository name"),
+        (lambda: RegistryPushSensor(task_id="t", repository="Team/App"), "repository"),
         (lambda: RegistryPushSensor(task_id="t", repository="a/b", tag_regex="(?=x)"), "look-around"),
         (lambda: RegistryPushSensor(task_id="t", repository="a/b", first_run="all"), "first_run"),
-        (lambda: RegistryPushSensor.partial(task_id="t", repository="a b"), "no repository name"),
+        (lambda: RegistryPushSensor.partial(task_id="t", repository="a b"), "repository"),
         (lambda: WebhookDeliverOperator(task_id="t", notifications=[]), "receiver is missing"),
         (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="https://h:8443/"), "443"),
         (lambda: WebhookDeliverOperator(task_id="t", notifications=[], url="http://h:22/"), "22"),
