@@ -172,7 +172,7 @@ def shown_text(tab: Tab, label: str) -> str:
 # The list
 
 
-def test_the_list_from_the_navigation(tab: Tab) -> None:
+def test_list_opened_from_the_navigation_shows_entries_newest_first(tab: Tab) -> None:
     tab.open("/")
     tab.page.get_by_role("button", name="Browse").click()
     tab.page.get_by_role("menuitem", name="Access Log").click()
@@ -188,7 +188,7 @@ def test_the_list_from_the_navigation(tab: Tab) -> None:
     picture(tab, "access-log-list-light")
 
 
-def test_filters_stand_in_the_address_and_can_be_shared(tab: Tab) -> None:
+def test_filters_when_set_are_kept_in_the_url(tab: Tab) -> None:
     tab.open(PAGE)
     expect(entry_of(tab, "release-v1", "delivered")).to_be_visible()
     tab.page.get_by_label("Repository").fill("worker")
@@ -208,7 +208,7 @@ def test_filters_stand_in_the_address_and_can_be_shared(tab: Tab) -> None:
     expect(entries(tab)).to_contain_text("team/worker:nightly")
 
 
-def test_time_and_dag(tab: Tab) -> None:
+def test_filters_with_a_dag_and_a_time_reduce_the_list(tab: Tab) -> None:
     tab.open(PAGE)
     tab.page.get_by_role("textbox", name="Dag", exact=True).fill("hostile")
     expect(entry_of(tab, "release-v4", "delivered")).to_be_visible()
@@ -219,7 +219,7 @@ def test_time_and_dag(tab: Tab) -> None:
     expect(tab.page).to_have_url(re.compile("until=2026-01-01T00%3A00%3A00"))
 
 
-def test_from_and_to_are_of_the_zone_that_the_list_is_shown_in(tab: Tab) -> None:
+def test_time_filter_with_a_time_zone_converts_to_utc(tab: Tab) -> None:
     tab.page.add_init_script('localStorage.setItem("timezone", JSON.stringify("America/New_York"))')
     tab.open(f"{PAGE}?dag_id=deploy&since=2026-01-01T05:00:00Z")
     since = tab.page.get_by_label("From", exact=True)
@@ -231,7 +231,7 @@ def test_from_and_to_are_of_the_zone_that_the_list_is_shown_in(tab: Tab) -> None
     expect(since).to_have_value("2026-03-08T03:30")
 
 
-def test_only_statuses_are_several(tab: Tab) -> None:
+def test_filters_with_commas_split_only_the_status(tab: Tab) -> None:
     asked_for = re.compile(r"registry-triggers/access-log\?")
     with tab.page.expect_request(asked_for) as asking:
         tab.open(f"{PAGE}?trigger=to+prod,+eu&run_id=a,b&status=200,404")
@@ -245,7 +245,7 @@ HIDDEN = """
 """
 
 
-def test_in_the_background_it_loads_once_and_again_when_it_is_looked_at(tab: Tab) -> None:
+def test_list_in_a_hidden_tab_reloads_only_when_it_is_visible(tab: Tab) -> None:
     asked = []
     tab.page.on("request", lambda made: asked.append(made.url) if "access-log?" in made.url else None)
     tab.page.add_init_script(HIDDEN)
@@ -258,7 +258,7 @@ def test_in_the_background_it_loads_once_and_again_when_it_is_looked_at(tab: Tab
         tab.page.evaluate("isHidden = false; document.dispatchEvent(new Event('visibilitychange'))")
 
 
-def test_pages(tab: Tab) -> None:
+def test_pager_with_more_entries_shows_older_and_newest(tab: Tab) -> None:
     def shorter(route: Any) -> None:
         route.continue_(url=route.request.url.replace("limit=50", "limit=2"))
 
@@ -275,7 +275,7 @@ def test_pages(tab: Tab) -> None:
     wait_until(lambda: entries(tab).first.inner_text() == newest, 10, "the newest page")
 
 
-def test_a_search_that_stopped_goes_on(tab: Tab) -> None:
+def test_search_that_stopped_continues_on_click(tab: Tab) -> None:
     answers = [
         {"entries": [], "next_cursor": "abc", "searched_all": False},
         {"entries": [], "next_cursor": None, "searched_all": True},
@@ -303,14 +303,16 @@ def test_a_search_that_stopped_goes_on(tab: Tab) -> None:
         ("/dags/deploy/runs/{delivered}/tasks/match/plugin/access-log-of-task", "main", "Delivered"),
     ],
 )
-def test_as_a_tab(tab: Tab, runs: dict[str, str], path: str, found: str, others: str) -> None:
+def test_tab_of_a_dag_run_or_task_shows_its_entries_only(
+    tab: Tab, runs: dict[str, str], path: str, found: str, others: str
+) -> None:
     tab.open(path.format(**runs).replace("+", "%2B"))
     expect(entries(tab).filter(has_text=found).first).to_be_visible()
     expect(entries(tab).filter(has_text=others)).to_have_count(0)
     expect(tab.page.get_by_role("link", name="Access Log")).to_be_visible()
 
 
-def test_the_link_of_a_task_leads_to_its_entries(tab: Tab, runs: dict[str, str]) -> None:
+def test_task_link_when_clicked_shows_the_entries_of_the_task(tab: Tab, runs: dict[str, str]) -> None:
     tab.open(f"/dags/deploy/runs/{runs['delivered']}/tasks/deliver/details".replace("+", "%2B"))
     tab.page.locator("a[href*='/plugin/access-log?']").click()
     expect(tab.page).to_have_url(re.compile("/plugin/access-log\\?dag_id=deploy"))
@@ -322,7 +324,7 @@ def test_the_link_of_a_task_leads_to_its_entries(tab: Tab, runs: dict[str, str])
 # An entry
 
 
-def test_an_opened_entry_has_request_response_attempts_and_links(tab: Tab, runs: dict[str, str]) -> None:
+def test_entry_when_opened_shows_request_response_attempts_and_links(tab: Tab, runs: dict[str, str]) -> None:
     tab.open(f"{PAGE}?dag_id=deploy")
     page = opened(tab, "release-v1", "delivered")
     assert "webhook-id: msg_" in shown_text(tab, "Request: headers")
@@ -338,7 +340,7 @@ def test_an_opened_entry_has_request_response_attempts_and_links(tab: Tab, runs:
     expect(tab.page.get_by_text("the receiver answered 200").first).to_be_visible()
 
 
-def test_of_two_verdicts_on_one_push_each_opens_its_own(tab: Tab) -> None:
+def test_entry_with_two_verdicts_of_a_push_opens_the_clicked_one(tab: Tab) -> None:
     tab.open(f"{PAGE}?dag_id=repeated")
     expect(entries(tab)).to_have_count(2)
     for result, reason in (("duplicate", "passed on"), ("triggered", "every push")):
@@ -347,7 +349,7 @@ def test_of_two_verdicts_on_one_push_each_opens_its_own(tab: Tab) -> None:
         entry_of(tab, "release-v5", result).get_by_role("button", expanded=True).click()
 
 
-def test_an_entry_that_is_read_stays_open_while_its_task_is_tried_again(tab: Tab) -> None:
+def test_entry_when_its_task_is_retried_stays_open(tab: Tab) -> None:
     def attempt(number: int) -> dict[str, Any]:
         made = record(1, status="503", trigger_log_id=f"msg_1/{number}", try_number=number)
         place = {"dag_id": "deploy", "run_id": "r", "task_id": "deliver", "map_index": -1}
@@ -387,7 +389,9 @@ def test_an_entry_that_is_read_stays_open_while_its_task_is_tried_again(tab: Tab
     tab.trouble = [said for said in tab.trouble if "404" not in said]
 
 
-def test_earlier_attempts_have_their_times_and_logs(tab: Tab, airflow: Airflow, runs: dict[str, str]) -> None:
+def test_entry_with_earlier_attempts_links_their_logs(
+    tab: Tab, airflow: Airflow, runs: dict[str, str]
+) -> None:
     def attempts() -> int:
         found = airflow.rest.xcoms("flaky", runs["flaky"], "deliver").get("access_log.503")
         return len(found[0]["attempts"]) if found else 0
@@ -401,7 +405,7 @@ def test_earlier_attempts_have_their_times_and_logs(tab: Tab, airflow: Airflow, 
     expect(page.get_by_role("link", name="Try 2", exact=True)).to_be_visible()
 
 
-def test_a_hostile_tag_and_receiver_are_shown_as_text(tab: Tab) -> None:
+def test_entry_with_a_hostile_tag_and_receiver_shows_them_as_text(tab: Tab) -> None:
     tab.open(f"{PAGE}?dag_id=hostile")
     expect(entry_of(tab, SCRIPT[:40], "untriggered")).to_contain_text("\\u202e")
     opened(tab, "release-v4", "delivered")
@@ -418,7 +422,7 @@ def test_a_hostile_tag_and_receiver_are_shown_as_text(tab: Tab) -> None:
     assert not wide
 
 
-def test_the_sample_of_a_hostile_entry_shows_what_is_not_seen(tab: Tab) -> None:
+def test_test_dialog_with_a_hostile_entry_escapes_invisible_characters(tab: Tab) -> None:
     tab.open(f"{PAGE}?dag_id=hostile&status=untriggered")
     opened(tab, SCRIPT[:40], "untriggered")
     tab.page.get_by_role("button", name="Test").click()
@@ -427,7 +431,7 @@ def test_the_sample_of_a_hostile_entry_shows_what_is_not_seen(tab: Tab) -> None:
     assert json.loads(sample)["push_data"]["tag"] == "release-v!" + BIDI + SCRIPT
 
 
-def test_an_entry_that_is_gone_says_so(tab: Tab) -> None:
+def test_entry_that_is_missing_shows_an_error(tab: Tab) -> None:
     gone = {"status": 404, "json": {"detail": "no such entry"}}
     tab.page.route("**/access-log/entry*", lambda route: route.fulfill(**gone))
     tab.open(PAGE)
@@ -439,7 +443,7 @@ def test_an_entry_that_is_gone_says_so(tab: Tab) -> None:
 # What can be done
 
 
-def test_redeliver_asks_first_says_how_many_and_sends_the_same_ids(tab: Tab, receiver: Receiver) -> None:
+def test_redeliver_after_confirmation_sends_the_same_ids(tab: Tab, receiver: Receiver) -> None:
     before = {item.header("webhook-id") for item in receiver.received("/hook")}
     count = len(receiver.received("/hook"))
     tab.open(f"{PAGE}?dag_id=deploy")
@@ -461,7 +465,7 @@ def test_redeliver_asks_first_says_how_many_and_sends_the_same_ids(tab: Tab, rec
     )
 
 
-def test_test_starts_a_run_whose_delivery_is_on_the_open_page_within_5_s(
+def test_test_dialog_when_started_shows_its_delivery_within_5_s(
     tab: Tab, airflow: Airflow, receiver: Receiver
 ) -> None:
     count = len(receiver.received("/hook"))
@@ -483,7 +487,7 @@ def test_test_starts_a_run_whose_delivery_is_on_the_open_page_within_5_s(
     assert time.time() - received.at <= 5
 
 
-def test_who_may_not_clear_is_not_offered_it(
+def test_entry_for_a_viewer_has_redeliver_and_test_disabled(
     browser: Browser, airflow: Airflow, runs: dict[str, str]
 ) -> None:
     tab = browser.tab(airflow, "viewer")
@@ -497,7 +501,7 @@ def test_who_may_not_clear_is_not_offered_it(
 # States and looks
 
 
-def test_loading_error_and_again(tab: Tab) -> None:
+def test_list_after_a_loading_error_loads_on_try_again(tab: Tab) -> None:
     broken = [True]
 
     def answer(route: Any) -> None:
@@ -516,7 +520,7 @@ def test_loading_error_and_again(tab: Tab) -> None:
     tab.trouble = [said for said in tab.trouble if "503" not in said]
 
 
-def test_an_empty_history(tab: Tab) -> None:
+def test_list_without_entries_shows_a_hint(tab: Tab) -> None:
     empty = {"entries": [], "next_cursor": None, "searched_all": True}
     tab.page.route("**/registry-triggers/access-log?*", lambda route: route.fulfill(json=empty))
     tab.open(PAGE)
@@ -531,7 +535,7 @@ LOOKS = {
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_no_serious_violation_of_accessibility(
+def test_page_in_each_look_has_no_serious_accessibility_violation(
     browser: Browser, airflow: Airflow, runs: dict[str, str], look: str
 ) -> None:
     tab = browser.tab(airflow, **LOOKS[look])
@@ -579,7 +583,7 @@ def picture(tab: Tab, name: str, height: int = 700) -> None:
         tab.page.set_viewport_size(size)
 
 
-def test_under_a_path(
+def test_page_under_a_base_path_keeps_the_path_in_its_links(
     browser: Browser,
     receiver: Receiver,
     tmp_path_factory: pytest.TempPathFactory,

@@ -164,13 +164,13 @@ def number(name: str, default: int) -> int:
 
 
 @pytest.mark.short
-def test_a_short_storm(tmp_path: Path) -> None:
+def test_installation_with_a_short_storm_loses_and_invents_nothing(tmp_path: Path) -> None:
     seed = number("CHAOS_SEED", secrets.randbelow(1_000_000))
     print(f"CHAOS_SEED={seed}")
     check(Plan.drawn(seed, 60, 32, {"triggerer": 2, "scheduler": 1, WORKER: 1}), tmp_path)
 
 
-def test_a_storm(tmp_path: Path) -> None:
+def test_installation_with_a_long_storm_loses_and_invents_nothing(tmp_path: Path) -> None:
     seed = number("CHAOS_SEED", secrets.randbelow(1_000_000))
     print(f"CHAOS_SEED={seed}")
     kills = {

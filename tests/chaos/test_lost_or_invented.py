@@ -131,7 +131,7 @@ def define(running: Cluster, conn_id: str, registry: DockerRegistry, **changes: 
     running.rest.api("POST", "/connections", body)
 
 
-def test_many_tags_of_one_push(installation: Cluster) -> None:
+def test_watcher_with_many_tags_pushed_at_once_delivers_each_once(installation: Cluster) -> None:
     """Airflow 3.3 forgets events that come while a run is made; nothing comes later to bring them along."""
     scene = Scene(installation, "at_once")
     scene.begin()
@@ -141,7 +141,7 @@ def test_many_tags_of_one_push(installation: Cluster) -> None:
     scene.check()
 
 
-def test_twenty_pushes_three_seconds_apart(installation: Cluster) -> None:
+def test_watcher_with_20_pushes_3_seconds_apart_delivers_each_once(installation: Cluster) -> None:
     scene = Scene(installation, "steady")
     scene.begin()
     for number in range(20):
@@ -150,7 +150,7 @@ def test_twenty_pushes_three_seconds_apart(installation: Cluster) -> None:
     scene.check()
 
 
-def test_a_receiver_that_answers_500_once(installation: Cluster) -> None:
+def test_delivery_to_a_receiver_that_fails_once_is_retried_with_the_same_id(installation: Cluster) -> None:
     scene = Scene(installation, "again")
     installation.receiver.script("/again", Answer(500), Answer(200))
     scene.begin()
@@ -162,7 +162,7 @@ def test_a_receiver_that_answers_500_once(installation: Cluster) -> None:
     assert Counter(scene.received()) == Counter(2 * scene.pushed)
 
 
-def test_the_only_consumer_is_paused_and_unpaused(installation: Cluster) -> None:
+def test_watcher_with_its_only_consumer_paused_delivers_after_unpause(installation: Cluster) -> None:
     scene = Scene(installation, "pause")
     scene.begin()
     scene.push("before")
@@ -183,7 +183,7 @@ def test_the_only_consumer_is_paused_and_unpaused(installation: Cluster) -> None
     scene.check()
 
 
-def test_a_dag_that_is_paused_while_another_consumes(installation: Cluster) -> None:
+def test_watcher_with_one_of_two_consumers_paused_delivers_to_the_other(installation: Cluster) -> None:
     """It gets nothing meanwhile; what Airflow does with it at the next push is Airflow's: see docs."""
     scene = Scene(installation, "busy")
     scene.begin()
@@ -204,7 +204,9 @@ def test_a_dag_that_is_paused_while_another_consumes(installation: Cluster) -> N
     print("the Dag that was paused got at the next push:", [tag for tag, _ in scene.received("/other")][1:])
 
 
-def test_another_poll_interval(installation: Cluster, private: DockerRegistry) -> None:
+def test_watcher_with_a_changed_poll_interval_delivers_each_push_once(
+    installation: Cluster, private: DockerRegistry
+) -> None:
     define(installation, "reg_interval", private)
     scene = Scene(installation, "interval", private)
     scene.begin()
@@ -217,7 +219,7 @@ def test_another_poll_interval(installation: Cluster, private: DockerRegistry) -
     scene.check()
 
 
-def test_an_asset_that_is_declared_anew(installation: Cluster) -> None:
+def test_watcher_with_a_redeclared_asset_delivers_each_push_once(installation: Cluster) -> None:
     scene = Scene(installation, "declared")
     scene.begin()
     scene.push("a")
@@ -248,7 +250,7 @@ def test_an_asset_that_is_declared_anew(installation: Cluster) -> None:
     scene.check()
 
 
-def test_an_event_made_by_hand(installation: Cluster) -> None:
+def test_watcher_with_a_manual_malformed_event_records_it(installation: Cluster) -> None:
     scene = Scene(installation, "by_hand")
     scene.begin()
     rest = installation.rest
@@ -263,7 +265,7 @@ def test_an_event_made_by_hand(installation: Cluster) -> None:
     assert "x" * 250 not in json.dumps(records)
 
 
-def test_a_connection_that_is_missing_and_a_repository_that_does_not_exist_yet(
+def test_watcher_without_connection_or_repository_waits_and_warns_once_each(
     installation: Cluster, private: DockerRegistry
 ) -> None:
     scene = Scene(installation, "late", private)
@@ -281,7 +283,9 @@ def test_a_connection_that_is_missing_and_a_repository_that_does_not_exist_yet(
     scene.check()
 
 
-def test_a_wrong_password(installation: Cluster, private: DockerRegistry) -> None:
+def test_watcher_with_a_wrong_password_warns_once_and_recovers(
+    installation: Cluster, private: DockerRegistry
+) -> None:
     scene = Scene(installation, "secret", private)
     define(installation, "reg_secret", private, password="not-this-one")
     scene.put("v0")
@@ -297,7 +301,9 @@ def test_a_wrong_password(installation: Cluster, private: DockerRegistry) -> Non
     scene.check()
 
 
-def test_a_registry_that_is_down_for_a_while(installation: Cluster, private: DockerRegistry) -> None:
+def test_watcher_with_a_registry_outage_delivers_later_pushes(
+    installation: Cluster, private: DockerRegistry
+) -> None:
     define(installation, "reg_down", private)
     scene = Scene(installation, "down", private)
     scene.begin()
@@ -313,7 +319,7 @@ def test_a_registry_that_is_down_for_a_while(installation: Cluster, private: Doc
     assert scene.said("recovered") == 1
 
 
-def test_two_triggerers(installation: Cluster) -> None:
+def test_watcher_with_two_triggerers_delivers_each_push_once(installation: Cluster) -> None:
     scene = Scene(installation, "two")
     scene.begin()
     home = installation.airflow.home
@@ -361,7 +367,7 @@ def kept_alive(running: Cluster) -> Iterator[Counter[str]]:
         keeper.join()
 
 
-def test_a_minute_without_the_database(installation: Cluster) -> None:
+def test_watcher_with_a_database_outage_delivers_each_push(installation: Cluster) -> None:
     scene = Scene(installation, "outage")
     scene.begin()
     with kept_alive(installation) as ended:

@@ -37,7 +37,7 @@ def listed(home, *arguments):
     return json.loads(home.run("registry-triggers", "access-log", "--output", "json", *arguments))
 
 
-def test_json_has_the_entries_and_the_filters_are_those_of_the_routes(home):
+def test_access_log_command_with_json_output_prints_the_filtered_entries(home):
     entries = listed(home)
     assert [entry["dag_id"] for entry in entries] == ["other", "deploy", "deploy", "deploy"]
     assert entries[-1]["tag"] == EVIL
@@ -49,7 +49,7 @@ def test_json_has_the_entries_and_the_filters_are_those_of_the_routes(home):
     assert failed["request_body"]
 
 
-def test_yaml_and_where_there_is_more(home):
+def test_access_log_command_with_yaml_and_a_limit_prints_the_next_cursor(home):
     done = subprocess.run(
         [str(home.program), "registry-triggers", "access-log", "-o", "yaml", "--limit", "1", "--tag", "=v4"],
         env=home.env,
@@ -62,7 +62,7 @@ def test_yaml_and_where_there_is_more(home):
     assert "More entries: --cursor" in done.stderr
 
 
-def test_a_table_shows_nothing_that_a_terminal_obeys(home):
+def test_access_log_command_with_a_table_escapes_control_characters(home):
     table = home.run("registry-triggers", "access-log", "--status", "verdict")
     assert len(table.splitlines()) == 2
     assert "\x1b" not in table
@@ -70,12 +70,12 @@ def test_a_table_shows_nothing_that_a_terminal_obeys(home):
     assert "triggered" in table
 
 
-def test_a_bad_filter_is_told(home):
+def test_access_log_command_with_a_bad_filter_fails_with_its_name(home):
     with pytest.raises(RuntimeError, match="status='2000' is not a status"):
         home.run("registry-triggers", "access-log", "--status", "2000")
 
 
-def test_the_command_line_loads_nothing_for_it():
+def test_get_cli_commands_without_a_call_loads_no_history_module():
     code = (
         "import sys; from airflow_registry_triggers.cli import get_cli_commands as g; g(); "
         "print([n for n in sys.modules if n.startswith('airflow_registry_triggers.history')])"

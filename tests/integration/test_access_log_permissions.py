@@ -43,7 +43,7 @@ def permissions_of(monkeypatch, auth_manager):
     return Permissions("somebody", "the session")
 
 
-def test_where_all_is_allowed_both_are_asked_once(monkeypatch, teams):
+def test_permissions_with_all_dags_allowed_asks_airflow_once(monkeypatch, teams):
     auth_manager = AuthManager()
     permissions = permissions_of(monkeypatch, auth_manager)
     assert permissions.unreadable({"a", "b"}) == set()
@@ -52,7 +52,7 @@ def test_where_all_is_allowed_both_are_asked_once(monkeypatch, teams):
     assert auth_manager.asked == [[("a", "red")] * 3 + [("b", None)] * 3]
 
 
-def test_where_some_is_refused_each_dag_is_asked_about_once(monkeypatch, teams):
+def test_permissions_with_a_refused_dag_asks_once_for_each_dag(monkeypatch, teams):
     auth_manager = AuthManager("b")
     permissions = permissions_of(monkeypatch, auth_manager)
     assert permissions.unreadable({"a", "b"}) == {"b"}

@@ -152,7 +152,7 @@ def our_paths(rest: AirflowRest) -> list[str]:
     return [path for path in described if path.startswith("/registry-triggers")]
 
 
-def test_each_route_wants_a_login(airflow: Airflow, admin: AirflowRest) -> None:
+def test_access_log_routes_without_a_valid_login_are_refused(airflow: Airflow, admin: AirflowRest) -> None:
     entry = {"dag_id": "old", "run_id": "r", "task_id": "t", "trigger_log_id": "x"}
     paths = [*our_paths(admin), "/registry-triggers/access_log.js"]
     assert len(paths) == 3
@@ -163,7 +163,7 @@ def test_each_route_wants_a_login(airflow: Airflow, admin: AirflowRest) -> None:
             assert b"v1" not in answer.body
 
 
-def test_there_are_no_other_routes(airflow: Airflow) -> None:
+def test_access_log_routes_with_another_path_or_method_are_refused(airflow: Airflow) -> None:
     for path in ("/docs", "/redoc", "/openapi.json", "/access-log/"):
         answer = request("GET", f"{airflow.home.url}/registry-triggers{path}", headers={})
         assert answer.status in {307, 401, 404}, path
@@ -171,7 +171,7 @@ def test_there_are_no_other_routes(airflow: Airflow) -> None:
         assert request(method, airflow.home.url + LIST, headers={}).status == 405
 
 
-def test_a_dag_is_hidden_from_who_may_not_read_it_its_xcoms_or_its_logs(
+def test_access_log_route_without_permission_for_a_dag_hides_its_entries(
     admin: AirflowRest, viewer: AirflowRest
 ) -> None:
     assert tags(admin, tag="secret") == ["secret"] * 4
@@ -183,7 +183,9 @@ def test_a_dag_is_hidden_from_who_may_not_read_it_its_xcoms_or_its_logs(
     assert everything["next_cursor"] is None
 
 
-def test_asking_for_such_a_dag_is_refused_or_finds_nothing(admin: AirflowRest, viewer: AirflowRest) -> None:
+def test_access_log_route_with_a_filter_for_a_hidden_dag_returns_403_or_nothing(
+    admin: AirflowRest, viewer: AirflowRest
+) -> None:
     for dag_id in ("hidden_dag", "no_xcoms", "no_logs"):
         (entry, *_) = page(admin, dag_id=dag_id)["entries"]
         assert refusal(viewer, dag_id=dag_id).status == 403
@@ -195,7 +197,7 @@ def test_asking_for_such_a_dag_is_refused_or_finds_nothing(admin: AirflowRest, v
     assert tags(viewer, run_id=page(admin, dag_id="hidden_dag")["entries"][0]["run_id"]) == []
 
 
-def test_a_viewer_is_told_that_clearing_is_not_allowed(airflow: Airflow, viewer: AirflowRest) -> None:
+def test_entry_route_for_a_viewer_denies_redeliver_and_test(airflow: Airflow, viewer: AirflowRest) -> None:
     (entry,) = page(viewer, dag_id="search", tag="=v1")["entries"]
     asked = {name: entry[name] for name in ("dag_id", "run_id", "task_id", "trigger_log_id")}
     for rest, allowed in ((viewer, False), (airflow.rest_as("user"), True)):
@@ -218,11 +220,13 @@ def test_a_viewer_is_told_that_clearing_is_not_allowed(airflow: Airflow, viewer:
         ([], {"200", "404", "409", "timeout", "blocked", "triggered", "untriggered", "duplicate"}),
     ],
 )
-def test_status(admin: AirflowRest, status: list[str], found: set[str]) -> None:
+def test_access_log_route_with_a_status_filter_returns_its_entries(
+    admin: AirflowRest, status: list[str], found: set[str]
+) -> None:
     assert codes(admin, status=status) == found
 
 
-def test_what_became_of_it(admin: AirflowRest) -> None:
+def test_access_log_route_with_any_task_state_returns_the_result(admin: AirflowRest) -> None:
     entries = page(admin, dag_id="statuses")["entries"]
     assert {entry["status_code"]: entry["result"] for entry in entries} == {
         "200": "delivered",
@@ -245,7 +249,7 @@ def test_what_became_of_it(admin: AirflowRest) -> None:
     assert (pending["result"], pending["task_state"]) == ("retrying", "up_for_retry")
 
 
-def test_text_filters_look_for_a_part_or_for_the_whole(admin: AirflowRest) -> None:
+def test_access_log_route_with_a_text_filter_matches_a_part_or_the_whole(admin: AirflowRest) -> None:
     assert tags(admin, dag_id="search", tag="V1") == ["v10", "v1"]
     assert tags(admin, dag_id="search", tag="=v1") == ["v1"]
     assert tags(admin, dag_id="search", repository="app") == ["v2", "v10", "v1"]
@@ -253,13 +257,13 @@ def test_text_filters_look_for_a_part_or_for_the_whole(admin: AirflowRest) -> No
     assert tags(admin, dag_id="search", trigger="100%") == []
 
 
-def test_time(admin: AirflowRest) -> None:
+def test_access_log_route_with_a_time_filter_returns_that_period(admin: AirflowRest) -> None:
     assert tags(admin, dag_id="old", since="4h") == ["v2"]
     assert tags(admin, dag_id="old", until=(NOW - timedelta(days=1)).isoformat()) == ["v1"]
     assert tags(admin, dag_id="old", since="2d", until="1d") == []
 
 
-def test_task_instance(admin: AirflowRest) -> None:
+def test_access_log_route_with_a_task_instance_filter_returns_its_entries(admin: AirflowRest) -> None:
     assert tags(admin, dag_id="mapped", map_index=7) == ["v41"]
     assert sorted(tags(admin, dag_id="statuses", task_id="match")) == ["v20", "v21", "v22"]
     (entry,) = page(admin, dag_id="mapped", map_index=0)["entries"]
@@ -279,13 +283,15 @@ def test_task_instance(admin: AirflowRest) -> None:
         ({"cursor": base64.urlsafe_b64encode(b'[1,"a",-1,"\\ud800"]').decode()}, "Leave it out"),
     ],
 )
-def test_a_bad_filter_is_told(admin: AirflowRest, query: dict[str, str], told: str) -> None:
+def test_access_log_route_with_a_bad_filter_returns_400(
+    admin: AirflowRest, query: dict[str, str], told: str
+) -> None:
     error = refusal(admin, **query)
     assert error.status == 400
     assert told in str(error)
 
 
-def test_bounds(admin: AirflowRest) -> None:
+def test_access_log_route_with_a_filter_out_of_bounds_returns_422(admin: AirflowRest) -> None:
     for query in (
         {"run_id": "a\0"},
         {"limit": 0},
@@ -300,7 +306,7 @@ def test_bounds(admin: AirflowRest) -> None:
 # Pages
 
 
-def test_pages_give_everything_once_newest_first(admin: AirflowRest) -> None:
+def test_access_log_route_with_cursors_returns_each_entry_once_newest_first(admin: AirflowRest) -> None:
     found, cursor, pages = [], None, 0
     while True:
         answer = page(admin, dag_id="pages", limit=7, cursor=cursor)
@@ -318,7 +324,7 @@ def test_pages_give_everything_once_newest_first(admin: AirflowRest) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5])
-def test_a_row_without_a_record_does_not_end_the_paging(admin: AirflowRest, limit: int) -> None:
+def test_access_log_route_with_rows_without_records_continues_paging(admin: AirflowRest, limit: int) -> None:
     found, cursor = [], None
     while True:
         answer = page(admin, dag_id="gaps", limit=limit, cursor=cursor)
@@ -330,7 +336,7 @@ def test_a_row_without_a_record_does_not_end_the_paging(admin: AirflowRest, limi
     assert found == [f"v{n}" for n in range(305, 299, -1)]
 
 
-def test_a_page_is_read_by_the_primary_key(home: AirflowHome, rows: HistoryRows) -> None:
+def test_keys_statement_with_any_filter_uses_the_primary_key(home: AirflowHome, rows: HistoryRows) -> None:
     """Any other index of SQLite leads to a sort of the whole history."""
     with Session(create_engine(home.database)) as session:
         for query in (
@@ -374,7 +380,9 @@ def test_read_page_of_lists_of_the_largest_size_keeps_memory_flat(
     assert peak < 50 * 1024 * 1024
 
 
-def test_what_is_new_does_not_shift_a_page(rows: HistoryRows, admin: AirflowRest) -> None:
+def test_access_log_route_with_a_new_entry_keeps_older_pages_unchanged(
+    rows: HistoryRows, admin: AirflowRest
+) -> None:
     first = page(admin, dag_id="pages", limit=9)
     before = page(admin, dag_id="pages", limit=9, cursor=first["next_cursor"])
     rows.add([task("pages", record(999))])
@@ -385,7 +393,9 @@ def test_what_is_new_does_not_shift_a_page(rows: HistoryRows, admin: AirflowRest
         rows.execute("DELETE FROM xcom WHERE dag_id = 'pages' AND value LIKE '%v999%'")
 
 
-def test_a_search_stops_after_2000_rows_and_goes_on(rows: HistoryRows, admin: AirflowRest) -> None:
+def test_access_log_route_with_a_long_search_stops_after_2000_rows(
+    rows: HistoryRows, admin: AirflowRest
+) -> None:
     rows.add([task("many", record(n, tag="needle" if n == 0 else "hay")) for n in range(2100)])
     first = page(admin, dag_id="many", tag="needle")
     assert (first["entries"], first["searched_all"]) == ([], False)
@@ -397,20 +407,20 @@ def test_a_search_stops_after_2000_rows_and_goes_on(rows: HistoryRows, admin: Ai
 # What is stored
 
 
-def test_values_are_read_through_the_configured_backend(admin: AirflowRest) -> None:
+def test_access_log_route_with_an_xcom_backend_reads_values_through_it(admin: AirflowRest) -> None:
     entries = page(admin, dag_id="backend")["entries"]
     assert {entry["status_code"]: entry["tag"] for entry in entries} == {"200": "on-disk", "500": ""}
     (lost,) = [entry for entry in entries if entry["status_code"] == "500"]
     assert lost["reason"] == "the record cannot be read from the XCom backend: FileNotFoundError"
 
 
-def test_what_is_no_record_does_no_harm(admin: AirflowRest) -> None:
+def test_access_log_route_with_malformed_records_ignores_them(admin: AirflowRest) -> None:
     (entry,) = page(admin, dag_id="junk")["entries"]
     assert (entry["status_code"], entry["duration_ms"], entry["try_number"]) == ("200", None, 1)
     assert [attempt["try_number"] for attempt in entry["attempts"]] == [None]
 
 
-def test_bodies_come_when_they_are_asked_for(admin: AirflowRest) -> None:
+def test_access_log_route_with_bodies_returns_headers_and_bodies(admin: AirflowRest) -> None:
     (short,) = page(admin, dag_id="search", tag="=v1")["entries"]
     assert short["request_body"] is None
     (long,) = page(admin, dag_id="search", tag="=v1", bodies=True)["entries"]
@@ -418,7 +428,7 @@ def test_bodies_come_when_they_are_asked_for(admin: AirflowRest) -> None:
     assert long["response_headers"]["x-response-0"]
 
 
-def test_half_of_a_surrogate_pair_does_no_harm(admin: AirflowRest) -> None:
+def test_access_log_route_with_lone_surrogates_replaces_them(admin: AirflowRest) -> None:
     (entry,) = page(admin, dag_id="surrogates", bodies=True)["entries"]
     assert (entry["tag"], entry["trigger_url"], entry["request_headers"]) == ("v?", "?", {"x-?": "?"})
     assert (entry["attempts"][0]["reason"], entry["attempts"][0]["status_code"]) == ("?", "?")
@@ -435,21 +445,21 @@ def opened(rest: AirflowRest, entry: dict[str, Any], **asked: Any) -> dict[str, 
     return details
 
 
-def test_of_two_verdicts_on_one_push_the_one_that_is_asked_for(admin: AirflowRest) -> None:
+def test_entry_route_with_two_verdicts_of_a_push_returns_the_requested_one(admin: AirflowRest) -> None:
     entries = page(admin, dag_id="repeats")["entries"]
     assert len({entry["trigger_log_id"] for entry in entries}) == 1
     for entry in entries:
         assert opened(admin, entry)["entry"]["reason"] == entry["status_code"]
 
 
-def test_a_delivery_that_was_tried_again_meanwhile_is_found(admin: AirflowRest) -> None:
+def test_entry_route_with_the_id_of_an_earlier_attempt_returns_the_delivery(admin: AirflowRest) -> None:
     (entry,) = page(admin, dag_id="search", tag="=v1")["entries"]
     earlier = entry["trigger_log_id"].replace("/1", "/0")
     found = opened(admin, entry, trigger_log_id=earlier, status_code="503")["entry"]
     assert (found["trigger_log_id"], found["status_code"]) == (entry["trigger_log_id"], "200")
 
 
-def test_the_asset_event_that_began_the_run_to_who_may_see_the_asset(
+def test_entry_route_with_asset_permission_returns_the_asset_event(
     rows: HistoryRows, admin: AirflowRest, viewer: AirflowRest
 ) -> None:
     pushes = [{"event": {"id": f"{n:032x}"}} for n in (400, 401)]
@@ -469,7 +479,7 @@ def test_the_asset_event_that_began_the_run_to_who_may_see_the_asset(
     assert opened(viewer, entries["v401"])["asset_event_id"] is None
 
 
-def test_an_entry_that_is_gone_says_so(admin: AirflowRest) -> None:
+def test_entry_route_with_a_missing_entry_returns_404(admin: AirflowRest) -> None:
     error = refusal(admin, f"{LIST}/entry", dag_id="old", run_id="none", task_id="t", trigger_log_id="m/1")
     assert error.status == 404
     assert "cleaned" in str(error)
@@ -478,7 +488,7 @@ def test_an_entry_that_is_gone_says_so(admin: AirflowRest) -> None:
 # What Airflow shows of it
 
 
-def test_the_routes_are_in_the_openapi_of_the_api_server(admin: AirflowRest) -> None:
+def test_openapi_with_the_plugin_describes_both_routes(admin: AirflowRest) -> None:
     described = admin.call("GET", "/openapi.json")
     assert "/api/v2/dags/{dag_id}" in described["paths"]
     operation = described["paths"][LIST]["get"]
@@ -490,7 +500,7 @@ def test_the_routes_are_in_the_openapi_of_the_api_server(admin: AirflowRest) -> 
     assert set(our_paths(admin)) == {LIST, f"{LIST}/entry"}
 
 
-def test_the_plugin_is_loaded_with_a_page_for_each_place(admin: AirflowRest) -> None:
+def test_api_server_with_the_plugin_lists_a_page_for_each_place(admin: AirflowRest) -> None:
     plugins = admin.api("GET", "/plugins")["plugins"]
     (plugin,) = [item for item in plugins if item["name"] == "registry_triggers_access_log"]
     apps = plugin["react_apps"]
@@ -501,7 +511,9 @@ def test_the_plugin_is_loaded_with_a_page_for_each_place(admin: AirflowRest) -> 
     assert admin.api("GET", "/plugins/importErrors")["import_errors"] == []
 
 
-def test_the_script_is_one_and_its_address_changes_with_it(airflow: Airflow, admin: AirflowRest) -> None:
+def test_script_route_with_a_login_returns_the_script_of_its_fingerprint(
+    airflow: Airflow, admin: AirflowRest
+) -> None:
     answer: Response = request(
         "GET",
         f"{airflow.home.url}/registry-triggers/access_log.js",

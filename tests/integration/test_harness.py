@@ -58,7 +58,7 @@ def post(receiver: Receiver, path: str, body: bytes = b"") -> tuple[int, bytes]:
 
 
 class TestProcess:
-    def test_stop_ends_what_ignores_sigterm_and_its_children(self, tmp_path: Path) -> None:
+    def test_stop_with_sigterm_ignored_kills_the_process_and_its_children(self, tmp_path: Path) -> None:
         log = tmp_path / "family.log"
         process = Process("family", [sys.executable, "-c", FAMILY], log).start()
         child = int(wait_until(lambda: log.read_text().strip(), 10, "the child's id", process=process))
@@ -67,7 +67,7 @@ class TestProcess:
         assert not process.alive
         assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
 
-    def test_stop_is_gentle_first(self, tmp_path: Path) -> None:
+    def test_stop_with_a_sigterm_handler_lets_it_run(self, tmp_path: Path) -> None:
         log = tmp_path / "gentle.log"
         script = (
             "import signal, sys, time\n"
@@ -79,7 +79,7 @@ class TestProcess:
         process.stop()
         assert "bye" in log.read_text()
 
-    def test_starts_again_and_keeps_its_log(self, tmp_path: Path) -> None:
+    def test_start_of_an_ended_process_keeps_its_log(self, tmp_path: Path) -> None:
         process = Process("twice", [sys.executable, "-c", "print('here')"], tmp_path / "log")
         for count in (1, 2):
             process.start()
@@ -87,20 +87,22 @@ class TestProcess:
             assert process.log.read_text().count("here") == count
         process.stop()
 
-    def test_waiting_ends_when_the_process_does(self, tmp_path: Path) -> None:
+    def test_wait_until_with_an_ended_process_raises_its_output(self, tmp_path: Path) -> None:
         process = Process("short", [sys.executable, "-c", "print('the reason')"], tmp_path / "log").start()
         with pytest.raises(ProcessFailed, match=r"(?s)short ended while waiting for spring.*the reason"):
             wait_until(lambda: False, 10, "spring", process=process)
 
-    def test_waiting_has_an_end(self, tmp_path: Path) -> None:
+    def test_wait_until_after_its_timeout_raises(self, tmp_path: Path) -> None:
         with pytest.raises(TimeoutError, match="waited 0.2 s for nothing"):
             wait_until(lambda: False, 0.2, "nothing")
 
-    def test_ports_differ(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_free_port_called_20_times_returns_different_ports(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(processes, "_PORTS", range(29_900, 29_940))
         assert len({free_port() for _ in range(20)}) == 20
 
-    def test_a_missing_program_says_what_to_do(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_find_program_with_a_missing_program_names_the_setup(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("NO_SUCH", "no-such-program")
         with pytest.raises(
             FileNotFoundError, match="no-such-program was not found: run .ci/setup all, or set NO_SUCH"
@@ -109,16 +111,20 @@ class TestProcess:
 
 
 class TestDockerRegistry:
-    def test_pushed_is_what_is_pulled(self, registry: DockerRegistry, tmp_path: Path) -> None:
+    def test_push_of_an_image_can_be_pulled_by_its_digest(
+        self, registry: DockerRegistry, tmp_path: Path
+    ) -> None:
         digest = images.push(registry, images.Image("pushed"), "team/app", "v1")
         assert images.pull(registry, "team/app", digest, tmp_path / "pulled") == digest
         tagged = registry.request("HEAD", "/v2/team/app/manifests/v1", headers={"Accept": images.MANIFEST})
         assert tagged.headers["docker-content-digest"] == digest
 
-    def test_labels_give_digests(self) -> None:
+    def test_image_with_another_label_has_another_digest(self) -> None:
         assert images.Image("a").digest == images.Image("a").digest != images.Image("b").digest
 
-    def test_plain_requests_push_what_skopeo_pulls(self, registry: DockerRegistry, tmp_path: Path) -> None:
+    def test_put_image_with_two_tags_can_be_pulled_by_skopeo(
+        self, registry: DockerRegistry, tmp_path: Path
+    ) -> None:
         digest = images.put_image(registry, images.Image("plain"), "team/plain", ["one", "two"])
         images.put_tag(registry, "team/plain", "three", digest)
         assert images.pull(registry, "team/plain", digest, tmp_path / "pulled") == digest
@@ -128,14 +134,14 @@ class TestDockerRegistry:
             "three",
         }
 
-    def test_tags_go_alone_or_with_their_manifest(self, registry: DockerRegistry) -> None:
+    def test_remove_tag_and_remove_manifest_delete_their_tags(self, registry: DockerRegistry) -> None:
         digest = images.put_image(registry, images.Image("going"), "team/going", ["one", "two", "three"])
         registry.remove_tag("team/going", "one")
         assert set(registry.request("GET", "/v2/team/going/tags/list").json()["tags"]) == {"two", "three"}
         images.remove_manifest(registry, "team/going", digest)
         assert registry.request("HEAD", "/v2/team/going/manifests/two").status == 404
 
-    def test_counts_requests(self, registry: DockerRegistry) -> None:
+    def test_requests_after_two_requests_returns_both(self, registry: DockerRegistry) -> None:
         registry.forget_requests()
         registry.request("GET", "/v2/")
         registry.request("GET", "/v2/no/such/tags/list?n=5")
@@ -145,7 +151,7 @@ class TestDockerRegistry:
             ("GET", "/v2/no/such/tags/list?n=5", 404),
         ]
 
-    def test_restart_keeps_port_and_tags(self, tmp_path: Path) -> None:
+    def test_registry_after_a_restart_keeps_port_and_tags(self, tmp_path: Path) -> None:
         registry = DockerRegistry(tmp_path)
         with registry:
             images.put_image(registry, images.Image("kept"), "team/app", ["v1"])
@@ -156,14 +162,14 @@ class TestDockerRegistry:
             registry.empty()
             assert registry.request("GET", "/v2/team/app/tags/list").status == 404
 
-    def test_wants_a_password(self, tmp_path: Path) -> None:
+    def test_protected_registry_without_a_password_returns_401(self, tmp_path: Path) -> None:
         with DockerRegistry(tmp_path, protected=True) as registry:
             digest = images.push(registry, images.Image("guarded"), "team/app", "v1")
             assert images.pull(registry, "team/app", digest, tmp_path / "pulled") == digest
             with pytest.raises(urllib.error.HTTPError, match="401"):
                 urllib.request.urlopen(registry.url + "/v2/", timeout=5)
 
-    def test_speaks_tls(self, tmp_path: Path) -> None:
+    def test_docker_registry_with_a_ca_serves_https(self, tmp_path: Path) -> None:
         ca = trustme.CA()
         with DockerRegistry(tmp_path, ca=ca) as registry:
             digest = images.push(registry, images.Image("tls"), "team/app", "v1")
@@ -176,7 +182,7 @@ class TestDockerRegistry:
 
 
 class TestReceiver:
-    def test_keeps_all_of_a_request(self, receiver: Receiver) -> None:
+    def test_receiver_after_a_request_keeps_all_of_it(self, receiver: Receiver) -> None:
         before = time.time()
         post(receiver, "/hook?q=1", b'{"b": 1, "a": 2}')
         (item,) = receiver.wait_for(1, path="/hook")
@@ -186,13 +192,13 @@ class TestReceiver:
         assert list(item.json()) == ["b", "a"]
         assert before <= item.at <= time.time()
 
-    def test_answers_by_script_and_path(self, receiver: Receiver) -> None:
+    def test_receiver_with_a_script_answers_by_path(self, receiver: Receiver) -> None:
         receiver.script("/hook", 500, Answer(status=429, headers={"Retry-After": "7"}, body=b"later"), 204)
         assert [post(receiver, "/hook")[0] for _ in range(4)] == [500, 429, 204, 204]
         assert post(receiver, "/other")[0] == 200
         assert [item.status for item in receiver.received("/hook")] == [500, 429, 204, 204]
 
-    def test_closes_resets_and_delays(self, receiver: Receiver) -> None:
+    def test_receiver_with_a_fault_closes_resets_or_delays(self, receiver: Receiver) -> None:
         receiver.script("/close", Answer(close=True))
         receiver.script("/reset", Answer(reset=True))
         receiver.script("/slow", Answer(delay=0.3))
@@ -205,7 +211,7 @@ class TestReceiver:
         assert post(receiver, "/slow")[0] == 200
         assert time.monotonic() - start >= 0.3
 
-    def test_reads_chunks(self, receiver: Receiver) -> None:
+    def test_receiver_with_a_chunked_body_reads_it(self, receiver: Receiver) -> None:
         connection = http.client.HTTPConnection(receiver.host, receiver.port, timeout=5)
         connection.request(
             "POST",
@@ -218,19 +224,19 @@ class TestReceiver:
         connection.close()
         assert receiver.received()[0].body == b"abc"
 
-    def test_stops_and_starts_on_the_same_port(self, receiver: Receiver) -> None:
+    def test_receiver_after_a_restart_has_the_same_port(self, receiver: Receiver) -> None:
         receiver.stop()
         with pytest.raises(ConnectionRefusedError):
             post(receiver, "/")
         receiver.start()
         assert post(receiver, "/")[0] == 200
 
-    def test_says_how_many_came(self, receiver: Receiver) -> None:
+    def test_wait_for_with_too_few_requests_names_their_number(self, receiver: Receiver) -> None:
         post(receiver, "/")
         with pytest.raises(TimeoutError, match="2 requests at .*; 1 came"):
             receiver.wait_for(2, timeout=0.2)
 
-    def test_speaks_tls(self) -> None:
+    def test_receiver_with_a_ca_serves_https(self) -> None:
         ca = trustme.CA()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         ca.issue_cert("127.0.0.1").configure_cert(context)

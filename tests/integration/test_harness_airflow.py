@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @pytest.mark.airflow
 @pytest.mark.usefixtures("airflow_db")
 class TestDagTest:
-    def test_states_xcoms_and_log(self) -> None:
+    def test_run_dag_of_a_chain_returns_states_xcoms_and_log(self) -> None:
         import logging
 
         import structlog
@@ -67,7 +67,7 @@ class TestDagTest:
         assert ("from afar", "warning") in [(line["event"], line["level"]) for line in result.log("give")]
         assert not result.access_records("take[0]")
 
-    def test_second_run_is_quick_and_its_own(self) -> None:
+    def test_run_dag_called_again_returns_its_own_values(self) -> None:
         from airflow.sdk import DAG, task
 
         with DAG("harness_in_process_again", schedule=None) as dag:
@@ -82,14 +82,14 @@ class TestDagTest:
         assert first.run_id != second.run_id
         assert first.xcoms == second.xcoms == {"give": {"return_value": "here"}}
 
-    def test_home_is_of_the_tests_alone(self) -> None:
+    def test_airflow_home_in_a_test_is_a_temporary_folder(self) -> None:
         from airflow.configuration import conf
 
         assert tempfile.gettempdir() in conf.get("database", "sql_alchemy_conn")
         assert "airflow-of-tests-" in os.environ["AIRFLOW_HOME"]
 
 
-def test_airflow_is_not_imported_for_those_who_do_not_use_it() -> None:
+def test_conftest_without_the_airflow_marker_imports_no_airflow() -> None:
     script = "import sys, tests.conftest; sys.exit('airflow' in sys.modules or 'sqlalchemy' in sys.modules)"
     root = Path(__file__).resolve().parents[2]
     assert subprocess.run([sys.executable, "-c", script], cwd=root, check=False).returncode == 0
@@ -153,7 +153,7 @@ def lives_in(process: psutil.Process, sessions: list[int]) -> bool:
 
 @pytest.mark.airflow
 class TestAirflow:
-    def test_a_run_from_start_to_end(self, airflow: Airflow) -> None:
+    def test_airflow_with_a_dag_runs_it_to_success(self, airflow: Airflow) -> None:
         rest = airflow.rest
         run_id = run_harness_dag(airflow)
         assert rest.states("harness", run_id) == {"give": "success", "refuse": "success"}
@@ -171,7 +171,7 @@ class TestAirflow:
             "refuse": 2,
         }
 
-    def test_new_files_and_import_errors_are_seen(self, airflow: Airflow) -> None:
+    def test_airflow_with_a_broken_file_reports_an_import_error(self, airflow: Airflow) -> None:
         airflow.home.write_dag("broken.py", "raise RuntimeError('rule 17')  # airflow DAG")
         errors = wait_until(airflow.rest.import_errors, 30, "the import error")
         assert "rule 17" in errors["broken.py"]
@@ -180,7 +180,7 @@ class TestAirflow:
         (airflow.home.dags_folder / "broken.py").unlink()
         wait_until(lambda: not airflow.rest.import_errors(), 30, "the import error to go")
 
-    def test_users_have_roles_and_passwords(self, airflow: Airflow) -> None:
+    def test_airflow_with_two_users_checks_roles_and_passwords(self, airflow: Airflow) -> None:
         looker = airflow.rest_as("looker")
         assert looker.health()["metadatabase"] == "healthy"
         with pytest.raises(RestError, match="403"):
@@ -188,14 +188,14 @@ class TestAirflow:
         with pytest.raises(RestError, match="401"):
             AirflowRest(airflow.home.url, "admin", "wrong").import_errors()
 
-    def test_commands(self, airflow: Airflow) -> None:
+    def test_home_run_with_a_failing_command_raises(self, airflow: Airflow) -> None:
         assert airflow.home.run("version").strip().startswith("3.")
         with pytest.raises(RuntimeError, match="exit code"):
             airflow.home.run("dags", "details", "no_such_dag")
 
 
 @pytest.mark.airflow
-def test_components_each_as_a_process(tmp_path: Path) -> None:
+def test_airflow_with_separate_components_survives_a_killed_scheduler(tmp_path: Path) -> None:
     with running(Airflow(harness_home(tmp_path), COMPONENTS)) as airflow:
         run_harness_dag(airflow)
         scheduler = airflow.processes["scheduler"]
@@ -220,7 +220,7 @@ def query(postgres: Postgres, statement: str) -> list[tuple[Any, ...]]:
 
 @pytest.mark.chaos
 class TestChaosPieces:
-    def test_postgres_keeps_what_is_in_it_and_drops_clients(self, postgres: Postgres) -> None:
+    def test_postgres_after_a_restart_keeps_rows_and_drops_clients(self, postgres: Postgres) -> None:
         query(postgres, "CREATE TABLE kept (value int)")
         query(postgres, "INSERT INTO kept VALUES (7)")
         client = psycopg2.connect(postgres.url.replace("+psycopg2", ""))
@@ -232,7 +232,7 @@ class TestChaosPieces:
         with pytest.raises(psycopg2.OperationalError):
             client.cursor().execute("SELECT 1")
 
-    def test_postgres_wants_its_password_and_leaves_nothing(self) -> None:
+    def test_postgres_after_its_end_leaves_no_folder_and_no_process(self) -> None:
         with Postgres() as postgres:
             folder = postgres.folder
             with pytest.raises(psycopg2.OperationalError, match="password"):
@@ -242,13 +242,15 @@ class TestChaosPieces:
             p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or [])
         ]
 
-    def test_redis_answers(self, tmp_path: Path) -> None:
+    def test_redis_while_running_answers_a_ping(self, tmp_path: Path) -> None:
         with Redis(tmp_path) as server:
             assert redis.Redis.from_url(server.url).ping()
         with pytest.raises(redis.ConnectionError):
             redis.Redis.from_url(server.url).ping()
 
-    def test_airflow_on_celery_survives_killed_components(self, postgres: Postgres, tmp_path: Path) -> None:
+    def test_airflow_on_celery_with_killed_components_recovers(
+        self, postgres: Postgres, tmp_path: Path
+    ) -> None:
         with Redis(tmp_path) as broker:
             settings = celery_settings(broker, postgres, concurrency=2)
             home = harness_home(

@@ -136,7 +136,7 @@ def wait_for_watermark(airflow: Airflow, repository: str) -> None:
     wait_until(has_head, 60, f"the baseline of {repository}", interval=0.5)
 
 
-def test_the_examples_are_parsed_and_a_bad_rule_is_an_import_error(airflow: Airflow) -> None:
+def test_dag_files_with_a_bad_rule_give_an_import_error_for_it_only(airflow: Airflow) -> None:
     for dag_id in ("registry_push_to_webhook", "registry_event_prod", "registry_event_staging", "deferred"):
         airflow.rest.wait_for_dag(dag_id)
     errors = wait_until(airflow.rest.import_errors, 60, "the import error")
@@ -144,7 +144,9 @@ def test_the_examples_are_parsed_and_a_bad_rule_is_an_import_error(airflow: Airf
     assert "look-around" in errors["bad.py"]
 
 
-def test_event_driven_dags(airflow: Airflow, registry: DockerRegistry, receiver: Receiver) -> None:
+def test_event_driven_dags_after_a_push_deliver_it(
+    airflow: Airflow, registry: DockerRegistry, receiver: Receiver
+) -> None:
     dags = (
         "deploy_on_push",
         "registry_event_prod",
@@ -180,7 +182,7 @@ def test_event_driven_dags(airflow: Airflow, registry: DockerRegistry, receiver:
         airflow.rest.pause(dag_id)
 
 
-def test_a_deferred_chain_is_tried_again_and_redelivered_with_the_same_id(
+def test_deferred_chain_after_a_retry_and_a_redelivery_keeps_its_id(
     airflow: Airflow, registry: DockerRegistry, receiver: Receiver
 ) -> None:
     rest = airflow.rest
@@ -217,7 +219,7 @@ def test_a_deferred_chain_is_tried_again_and_redelivered_with_the_same_id(
     }
 
 
-def test_a_dead_receiver_does_not_stop_detection(
+def test_detection_with_a_failing_receiver_continues(
     airflow: Airflow, registry: DockerRegistry, receiver: Receiver
 ) -> None:
     rest = airflow.rest
@@ -240,7 +242,7 @@ def test_a_dead_receiver_does_not_stop_detection(
     assert len(waiting) == 3
 
 
-def test_the_provider_commands_show_the_package(airflow: Airflow) -> None:
+def test_provider_commands_with_the_package_installed_show_it(airflow: Airflow) -> None:
     home = airflow.home
     assert "airflow-provider-registry-triggers" in home.run("providers", "list", "--output", "json")
     assert "oci_registry" in home.run("providers", "hooks", "--output", "json")

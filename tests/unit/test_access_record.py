@@ -58,12 +58,12 @@ def record(**values):
     )
 
 
-def test_to_dict_always_has_the_fields_of_the_design():
+def test_to_dict_of_any_record_has_all_fields():
     assert set(record().to_dict()) == {*REGISTRYS_NAMES, *OUR_NAMES, "ambiguous"}
     assert set(record().to_dict()) == set(AccessRecordDict.__annotations__)
 
 
-def test_of_verdict_fills_rule_and_notification():
+def test_of_verdict_with_a_rule_fills_rule_and_notification():
     of_verdict = AccessRecord.of_verdict(
         NOTIFICATION,
         status_code=Status.UNTRIGGERED,
@@ -83,7 +83,7 @@ def test_of_verdict_fills_rule_and_notification():
     assert fields["request_time"].endswith("Z")
 
 
-def test_of_malformed_names_the_value_and_the_reason():
+def test_of_malformed_with_a_value_names_value_and_reason():
     fields = AccessRecord.of_malformed(
         "v1", reason="value 1: bad", trigger_name="prod", try_number=3
     ).to_dict()
@@ -92,7 +92,7 @@ def test_of_malformed_names_the_value_and_the_reason():
     assert (fields["trigger_log_id"], fields["try_number"]) == ("v1", 3)
 
 
-def test_log_fields_are_flat_and_prefixed():
+def test_log_fields_of_a_record_are_flat_and_prefixed():
     fields = record(response_headers={"X": "1"}, attempts=({"try_number": 1},)).log_fields()
     assert all(name.startswith("access_") for name in fields)
     assert all(isinstance(value, str | int | None) for value in fields.values())
@@ -100,19 +100,19 @@ def test_log_fields_are_flat_and_prefixed():
     assert json.loads(fields["access_attempts"]) == [{"try_number": 1}]
 
 
-def test_log_fields_begin_with_status_image_and_reason():
+def test_log_fields_of_a_record_begin_with_status_image_and_reason():
     names = [name.removeprefix("access_") for name in record().log_fields()]
     assert names[:4] == ["status_code", "repository", "tag", "reason"]
     assert names[-1] == "attempts"
 
 
 @pytest.mark.parametrize("name", ["request_body", "response_body"])
-def test_without_bodies_replaces_a_body_by_a_note(name):
+def test_without_bodies_with_a_body_replaces_it_by_a_note(name):
     assert getattr(record(**{name: "x" * 1000}).without_bodies(), name) == BODY_LEFT_OUT
     assert getattr(record().without_bodies(), name) == ""
 
 
-def test_without_headers_keeps_the_reason():
+def test_without_headers_with_a_reason_keeps_it():
     kept = record(
         request_headers={"a": "b"}, attempts=({"x": 1},), request_body="x", reason="why"
     ).without_headers()
@@ -120,7 +120,7 @@ def test_without_headers_keeps_the_reason():
     assert (kept.request_body, kept.reason) == (BODY_LEFT_OUT, "why")
 
 
-def test_summary_has_the_six_fields_of_the_return_value():
+def test_summary_of_a_record_has_six_fields():
     summary = record(
         notification_id="e1", repository="team/app", tag="v1", digest="sha256:d", reason="ok"
     ).summary()
@@ -130,11 +130,11 @@ def test_summary_has_the_six_fields_of_the_return_value():
     assert set(summary) == set(RecordSummary.__annotations__)
 
 
-def test_to_dict_survives_json():
+def test_to_dict_after_a_json_round_trip_is_equal():
     fields = record(status_code=Status.TIMEOUT, attempts=({"try_number": 1},)).to_dict()
     assert AccessRecord(**json.loads(json.dumps(fields))).to_dict() == fields
     assert type(fields["status_code"]) is str
 
 
-def test_verdicts_are_statuses_without_http():
+def test_verdicts_compared_with_statuses_are_those_without_http():
     assert [str(status) for status in VERDICTS] == ["triggered", "untriggered", "duplicate", "malformed"]

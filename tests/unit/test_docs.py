@@ -56,23 +56,23 @@ def python_blocks(path: Path) -> list[str]:
     return re.findall(r"^```python\n(.*?)\n```", path.read_text(), re.DOTALL | re.MULTILINE)
 
 
-def test_examples_are_all_included_in_the_docs() -> None:
+def test_docs_with_all_examples_include_each() -> None:
     assert {name for name, _ in SNIPPETS} == {path.name for path in (ROOT / "example_dags").glob("*.py")}
     included = {match.groups() for path in PAGES for match in INCLUDED.finditer(path.read_text())}
     assert included == set(SNIPPETS)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_page_shows_python_only_from_examples(path: Path) -> None:
+def test_page_with_python_code_shows_examples_only(path: Path) -> None:
     assert python_blocks(path) == []
 
 
-def test_readme_shows_an_example() -> None:
+def test_readme_with_python_code_shows_an_example() -> None:
     assert python_blocks(ROOT / "README.md") == [SNIPPETS["deploy_on_push.py", "deploy_on_push"]]
 
 
 @pytest.mark.parametrize("path", ROOT_FILES, ids=lambda path: path.name)
-def test_root_file_links_work_outside_the_repository(path: Path) -> None:
+def test_root_file_with_links_uses_absolute_urls(path: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
         assert target.startswith("https://"), target
         if target.startswith(SITE):
@@ -84,13 +84,13 @@ def test_root_file_links_work_outside_the_repository(path: Path) -> None:
             assert (ROOT / target.removeprefix(f"{REPOSITORY}/blob/main/")).exists(), target
 
 
-def test_project_urls_are_those_of_the_readme() -> None:
+def test_project_urls_in_pyproject_equal_those_of_the_readme() -> None:
     project = (ROOT / "pyproject.toml").read_text()
     assert f'Source = "{REPOSITORY}"' in project
     assert f'Documentation = "{SITE}"' in project
 
 
-def test_templates_of_the_docs_render_the_promised_json() -> None:
+def test_template_from_the_docs_renders_the_documented_json() -> None:
     docker_hub, harbor = re.findall(r"```jinja\n(.*?)\n```", page("how_to/send_another_body.md"), re.DOTALL)
     push = Notification.from_dict(
         {

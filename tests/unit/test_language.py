@@ -176,7 +176,7 @@ def test_docstring_starts_with_its_verb_or_noun(path: Path) -> None:
         (OPENING, "| Whatever a registry sends | text |"),
     ],
 )
-def test_pattern_finds_its_kind(pattern: re.Pattern[str], text: str) -> None:
+def test_pattern_with_a_matching_text_finds_it(pattern: re.Pattern[str], text: str) -> None:
     assert pattern.search(text)
 
 
@@ -189,7 +189,7 @@ def test_pattern_finds_its_kind(pattern: re.Pattern[str], text: str) -> None:
         "It does not match.",
     ],
 )
-def test_patterns_leave_plain_english_alone(text: str) -> None:
+def test_patterns_with_plain_english_find_nothing(text: str) -> None:
     assert [
         pattern.pattern for pattern in (HEADLESS, NEGATION, STRUCK, OPENING) if pattern.search(text)
     ] == []

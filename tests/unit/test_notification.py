@@ -32,12 +32,12 @@ JSON = st.recursive(
 )
 
 
-def test_to_dict_keeps_order_and_unknown_keys():
+def test_to_dict_with_unknown_keys_keeps_them_in_order():
     data = {**PUSH, "extra": {"x": 1}, "push_data": {**PUSH["push_data"], "pusher": "me"}}
     assert json.dumps(Notification.from_dict(data).to_dict()) == json.dumps(data)
 
 
-def test_registry_form_has_two_keys():
+def test_registry_form_of_a_notification_has_two_keys():
     assert list(Notification.from_dict({"extra": 1, **PUSH}).registry_form()) == ["push_data", "repository"]
 
 
@@ -57,7 +57,7 @@ def test_properties_of_a_push_have_its_values():
     assert (notification.registry, notification.action) == ("registry.example.com", "new")
 
 
-def test_to_dict_returns_a_copy():
+def test_to_dict_called_twice_returns_copies():
     data = json.loads(json.dumps(PUSH))
     notification = Notification.from_dict(data)
     data["push_data"]["tag"] = "changed"
@@ -146,7 +146,7 @@ def test_push_id_with_another_part_differs():
     assert push_id("a", "bc", "", "", 1, "") != push_id("ab", "c", "", "", 1, "")
 
 
-def test_webhook_id_is_stable_and_differs_by_trigger():
+def test_webhook_id_with_another_trigger_differs():
     notification = Notification.from_dict(PUSH)
     webhook_id = notification.webhook_id("prod")
     assert webhook_id == notification.webhook_id("prod")

@@ -16,12 +16,12 @@ import airflow_registry_triggers
 from airflow_registry_triggers.get_provider_info import get_provider_info
 
 
-def test_it_follows_the_installed_schema():
+def test_provider_info_with_the_installed_schema_is_valid():
     schema = json.loads((Path(airflow.__file__).parent / "provider_info.schema.json").read_text())
     jsonschema.validate(get_provider_info(), schema)
 
 
-def test_every_module_and_class_it_names_is_there():
+def test_provider_info_with_named_modules_and_classes_names_existing_ones():
     info = get_provider_info()
     for kind in ("sensors", "operators", "hooks", "triggers"):
         for entry in info[kind]:
@@ -35,11 +35,11 @@ def test_every_module_and_class_it_names_is_there():
 
 
 @pytest.mark.parametrize("name", airflow_registry_triggers.__all__)
-def test_every_public_name_loads(name):
+def test_package_with_a_public_name_loads_it(name):
     assert getattr(airflow_registry_triggers, name)
 
 
-def test_another_name_is_an_attribute_error():
+def test_package_with_an_unknown_name_raises_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         airflow_registry_triggers.nothing  # noqa: B018
 
@@ -58,14 +58,14 @@ print([name for name in {heavy!r} if name in set(sys.modules) - before])
 """
 
 
-def test_a_dag_file_loads_neither_an_http_client_nor_re2():
+def test_dag_file_when_parsed_loads_no_http_client_and_no_re2():
     done = subprocess.run(
         [sys.executable, "-c", DAG_FILE.format(heavy=HEAVY)], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip().splitlines()[-1] == "[]"
 
 
-def test_the_top_of_the_package_loads_nothing():
+def test_package_when_imported_loads_no_dependency():
     code = "import sys, airflow_registry_triggers; print([n for n in ('airflow', 'jinja2', 'pendulum') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -51,7 +51,7 @@ def test_tag_regex_of_a_tag_matches_the_whole_tag(expression, tag, triggered):
 
 
 @pytest.mark.parametrize(("tag", "triggered"), [("latest", True), ("Latest", False), ("v1x0", False)])
-def test_tags_of_a_tag_match_exactly(tag, triggered):
+def test_tags_with_a_tag_match_exactly(tag, triggered):
     assert TagRule(tags=["latest", "v1.0"]).judge(tag).triggered is triggered
 
 
@@ -325,7 +325,7 @@ def test_covers_of_a_range_depends_on_the_version_alone(tag):
 @given(
     VERSION_TAGS | TAGS, st.sampled_from(["", "*-0", "^1.2"]), st.sampled_from([None, "*", "[a-z].*", ".*0"])
 )
-def test_exclude_regex_wins(tag, semver, tag_regex):
+def test_exclude_regex_with_a_matching_tag_overrides_other_conditions(tag, semver, tag_regex):
     conditions = {"semver": semver or None, "tag_regex": tag_regex, "exclude_regex": ".*1.*"}
     verdict = TagRule(**conditions).judge(tag)
     assert (verdict.kind == "excluded") is ("1" in tag)
@@ -367,7 +367,7 @@ def test_to_dict_without_the_later_conditions_is_unchanged(rule, stored):
 
 
 @pytest.mark.parametrize("rule", RULES, ids=repr)
-def test_to_dict_describes_the_rule_completely(rule):
+def test_to_dict_of_a_rule_describes_it_completely(rule):
     stored = rule.to_dict()
     assert TagRule(**json.loads(json.dumps(stored))) == rule
     assert not {"semver", "exclude_regex"} & {name for name, value in stored.items() if value is None}
@@ -381,14 +381,14 @@ def test_rule_is_equal_to_its_copy_only(rule):
     assert copy.judge("1.2.3") == rule.judge("1.2.3")
 
 
-def test_conditions_returns_those_that_are_set():
+def test_conditions_of_a_rule_returns_the_set_ones():
     rule = TagRule(tag_regex="v.*", semver="^1", exclude_regex="x")
     assert TagRule().conditions() == {}
     assert rule.conditions() == {"tag_regex": "v.*", "semver": "^1", "exclude_regex": "x"}
     assert repr(rule) == "TagRule(tag_regex='v.*', semver='^1', exclude_regex='x')"
 
 
-def test_group_text_returns_the_text_of_the_group():
+def test_group_text_of_a_matching_tag_returns_its_group():
     rule = TagRule(tag_regex="(?P<name>[a-z]+)(-(?P<order>[0-9]+))?")
     assert set(rule.groups) == {"name", "order"}
     assert [rule.group_text(tag, "order") for tag in ("main-12", "main", "1", "\u00fc-1")] == [
@@ -412,7 +412,7 @@ def test_invalid_expression_writes_nothing_to_stderr():
     assert (done.stdout.strip(), done.stderr) == ("rejected", "")
 
 
-def test_rule_loads_only_the_libraries_that_it_needs():
+def test_rule_with_some_conditions_loads_only_its_libraries():
     code = (
         "import sys\nfrom airflow_registry_triggers.tag_rule import TagRule\n"
         "def loaded(): return sorted({'re2', 'semver', 'airflow'} & set(sys.modules))\n"

@@ -54,7 +54,7 @@ def not_versions():
     return re.findall("`([^`]+)`", text)
 
 
-def test_decisions_of_the_specification_are_all_right():
+def test_check_with_the_specified_decisions_returns_each():
     rows = list(table_rows())
     wrong = [row for row in rows if VersionRange(row[0]).check(parse_version(row[1])) != row[2]]
     assert len(rows) > 80
@@ -96,7 +96,7 @@ def test_parse_version_with_and_without_v_returns_equal_versions(version):
 
 
 @given(VERSIONS, VERSIONS)
-def test_check_orders_versions_as_the_library_does(version, bound):
+def test_check_of_any_two_versions_orders_them_like_the_library(version, bound):
     expected = {
         ">=": version >= bound,
         ">": version > bound,
@@ -176,7 +176,7 @@ BOUNDS = comparisons(("", ">=", ">", "<", "<=", "~", "^"), st.sampled_from(["0",
 
 @settings(max_examples=60)
 @given(st.lists(BOUNDS, min_size=1, max_size=2))
-def test_range_is_rejected_only_if_no_version_satisfies_it(parts):
+def test_range_that_no_version_satisfies_is_rejected(parts):
     try:
         alone = [VersionRange(part) for part in parts]
     except ValueError:
@@ -219,7 +219,7 @@ def test_range_that_admits_a_single_version_is_accepted(text):
         ("^0.0-0", ">=0.0.0-0 <0.1"),
     ],
 )
-def test_range_written_in_another_way_is_the_same(text, same):
+def test_range_in_another_notation_is_equal(text, same):
     one, other = VersionRange(text), VersionRange(same)
     assert [one.check(version) for version in GRID] == [other.check(version) for version in GRID]
 
@@ -300,7 +300,7 @@ def test_range_that_is_not_text_raises(value):
 
 
 @given(st.text(max_size=30) | st.text("0123456789.<>=~^!|,-vxX* rc", max_size=20))
-def test_any_text_is_a_range_or_raises_an_error_that_shows_it(text):
+def test_range_of_any_text_is_valid_or_raises_an_error_with_the_text(text):
     try:
         accepted = VersionRange(text)
     except ValueError as error:
@@ -320,12 +320,12 @@ def test_any_text_is_a_range_or_raises_an_error_that_shows_it(text):
         (">1.2", "1.3.1-rc.1", "Add *-0 to match both, for example >1.2 *-0."),
     ],
 )
-def test_pre_release_advice_names_a_comparison(text, version, advice):
+def test_pre_release_advice_of_a_range_names_a_comparison(text, version, advice):
     assert VersionRange(text).pre_release_advice(version) == advice
 
 
 @given(st.lists(comparisons(), min_size=1, max_size=3), VERSIONS)
-def test_pre_release_advice_followed_makes_the_version_match(parts, version):
+def test_pre_release_advice_when_followed_makes_the_version_match(parts, version):
     try:
         given_range = VersionRange(" ".join(parts))
     except ValueError:

@@ -34,7 +34,7 @@ def read(wheel, name):
     return wheel.read(full).decode()
 
 
-def test_it_holds_the_package_and_nothing_else(wheel):
+def test_wheel_when_built_contains_only_the_package(wheel):
     tops = {name.split("/")[0] for name in wheel.namelist()}
     assert tops == {PACKAGE, f"airflow_provider_registry_triggers-{__version__}.dist-info"}
     source = {
@@ -46,13 +46,13 @@ def test_it_holds_the_package_and_nothing_else(wheel):
     assert f"{PACKAGE}/py.typed" in wheel.namelist()
 
 
-def test_airflow_finds_it(wheel):
+def test_wheel_with_entry_points_names_the_provider_info(wheel):
     entry_points = read(wheel, "entry_points.txt")
     assert "[apache_airflow_provider]" in entry_points
     assert f"{PACKAGE}.get_provider_info:get_provider_info" in entry_points
 
 
-def test_what_it_needs_is_what_is_documented(wheel):
+def test_wheel_with_requirements_names_the_documented_ones(wheel):
     metadata = Parser().parsestr(read(wheel, "METADATA"))
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"

@@ -33,14 +33,14 @@ def same_index(prefix):
     )
 
 
-def test_mark_used_twice_a_day_writes_once(clock):
+def test_mark_used_called_twice_a_day_writes_once(clock):
     store = MemoryStore()
     for _ in range(3):
         mark_used(store, "p/")
     assert [name for name, _ in store.calls] == ["get", "set", "get", "get"]
 
 
-def test_mark_used_removes_an_unused_watermark(clock):
+def test_mark_used_with_an_unused_watermark_removes_it(clock):
     store = MemoryStore()
     deleted, used = "watermark/deleted/", same_index("watermark/deleted/")
     WatermarkStore(store, deleted).save(watermark(*many(3000)), Watermark())
@@ -54,7 +54,7 @@ def test_mark_used_removes_an_unused_watermark(clock):
     assert deleted not in json.dumps(store.values)
 
 
-def test_mark_used_removes_one_unused_state_at_a_time(clock, monkeypatch):
+def test_mark_used_with_several_unused_states_removes_one(clock, monkeypatch):
     monkeypatch.setattr(state_index, "INDEXES", 1)
     store = MemoryStore()
     for prefix in ("processed/a/", "processed/b/"):
@@ -68,7 +68,7 @@ def test_mark_used_removes_one_unused_state_at_a_time(clock, monkeypatch):
         )
 
 
-def test_mark_used_keeps_its_own_state_after_a_long_pause(clock):
+def test_mark_used_after_a_long_pause_keeps_its_own_state(clock):
     store = MemoryStore()
     saved = watermark(*many(3))
     WatermarkStore(store, "w/").save(saved, Watermark())
@@ -78,7 +78,7 @@ def test_mark_used_keeps_its_own_state_after_a_long_pause(clock):
 
 
 @pytest.mark.parametrize("damaged", [None, 1, [], {"p/": 1}, {"p/": ["x", 0]}, {"p/": [1]}])
-def test_mark_used_damaged_index_is_written_again(clock, damaged):
+def test_mark_used_with_a_damaged_index_writes_it_again(clock, damaged):
     store = MemoryStore()
     key = f"{INDEX_KEY}/{zlib.crc32(b'p/') % INDEXES:02x}"
     if damaged is not None:
@@ -87,7 +87,7 @@ def test_mark_used_damaged_index_is_written_again(clock, damaged):
     assert store.values[key] == {"p/": [20_000, 0]}
 
 
-def test_mark_used_full_index_stays_below_the_limit_of_a_value(clock, monkeypatch):
+def test_mark_used_with_a_full_index_stays_below_the_value_limit(clock, monkeypatch):
     monkeypatch.setattr(state_index, "INDEXES", 1)
     store = MemoryStore()
     for number in range(1000):

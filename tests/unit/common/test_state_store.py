@@ -69,7 +69,7 @@ def many(count, generation=0):
     return [TagState(f"t{number}", generation, D1) for number in range(count)]
 
 
-async def test_watermark_store_small_watermark_is_read_with_two_calls():
+async def test_watermark_store_with_a_small_watermark_reads_with_two_calls():
     store = MemoryStore()
     WatermarkStore(store).save(watermark(TagState("a", 0, D1)), Watermark())
     store.calls.clear()
@@ -86,7 +86,7 @@ def test_watermark_store_with_prefix_keeps_states_apart():
     assert WatermarkStore(store, "p/").load().state_of("a") == TagState("a", 0, D1)
 
 
-async def test_watermark_store_head_vanished_is_not_a_first_run():
+async def test_watermark_store_with_a_missing_head_is_not_a_first_run():
     store = MemoryStore()
     WatermarkStore(store).save(watermark(TagState("a", 3, D1)), Watermark())
     del store.values["head"]
@@ -95,7 +95,7 @@ async def test_watermark_store_head_vanished_is_not_a_first_run():
     assert not WatermarkStore(MemoryStore()).load().lost
 
 
-def test_watermark_store_change_of_one_tag_writes_one_value():
+def test_watermark_store_with_one_changed_tag_writes_one_value():
     store = MemoryStore()
     before = watermark(TagState("a", 0, D1), TagState("b", 0, D1))
     after = before.advanced([TagState("a", 1, D2)], before.epoch)
@@ -106,7 +106,7 @@ def test_watermark_store_change_of_one_tag_writes_one_value():
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_watermark_store_grown_watermark_deletes_its_former_shards(is_async):
+async def test_watermark_store_with_a_grown_watermark_deletes_its_former_shards(is_async):
     store = MemoryStore()
     small = watermark(*many(10))
     large = small.with_baseline(many(3000))
@@ -120,7 +120,7 @@ async def test_watermark_store_grown_watermark_deletes_its_former_shards(is_asyn
     assert WatermarkStore(store).load() == large
 
 
-def test_watermark_store_new_smaller_watermark_deletes_the_larger_shards():
+def test_watermark_store_with_a_smaller_watermark_deletes_the_larger_shards():
     store = MemoryStore()
     large, fresh = watermark(*many(3000)), watermark(TagState("a", 0, D1))
     WatermarkStore(store).save(large, Watermark())
@@ -129,7 +129,7 @@ def test_watermark_store_new_smaller_watermark_deletes_the_larger_shards():
 
 
 @pytest.mark.parametrize("cut", range(12))
-def test_watermark_store_killed_while_it_grows_keeps_one_whole_state(cut):
+def test_watermark_store_killed_during_growth_keeps_one_complete_state(cut):
     store = MemoryStore()
     small = watermark(*many(10))
     large = small.with_baseline(many(3000))
@@ -143,7 +143,7 @@ def test_watermark_store_killed_while_it_grows_keeps_one_whole_state(cut):
         assert WatermarkStore(store).load() == large
 
 
-def test_watermark_store_load_while_another_process_grows_it_reads_the_new_state():
+def test_watermark_store_load_during_growth_by_another_process_reads_the_new_state():
     store = MemoryStore()
     small = watermark(*many(10))
     large = small.with_baseline(many(3000))
@@ -160,7 +160,7 @@ def test_watermark_store_load_while_another_process_grows_it_reads_the_new_state
     assert WatermarkStore(store).load() == large
 
 
-async def test_watermark_store_is_current_tells_another_writer():
+async def test_watermark_store_is_current_after_another_writer_returns_false():
     store = MemoryStore()
     stored = watermark(*many(5))
     after = stored.advanced([TagState("t1", 1, D2)], stored.epoch)
@@ -180,7 +180,7 @@ JSON = st.recursive(
 
 
 @given(JSON, JSON)
-async def test_save_chunked_any_value_is_loaded(value, before):
+async def test_save_chunked_of_any_value_can_be_loaded(value, before):
     store = MemoryStore()
     save_chunked(store, "k", before)
     save_chunked(store, "k", value)
@@ -207,7 +207,7 @@ async def test_save_chunked_killed_between_writes_keeps_the_older_value(sizes, c
         assert load_chunked(store, "k", []) == new
 
 
-async def test_save_chunked_smaller_value_deletes_the_parts_of_the_larger():
+async def test_save_chunked_of_a_smaller_value_deletes_the_larger_parts():
     store = MemoryStore()
     save_chunked(store, "k", ["x" * 1000] * 200)
     assert len(store.values) > 3
@@ -216,14 +216,14 @@ async def test_save_chunked_smaller_value_deletes_the_parts_of_the_larger():
 
 
 @pytest.mark.parametrize("damaged", [1, "x", [], {}, {"parts": "x"}, {"parts": 2, "slot": "a", "text": "["}])
-async def test_load_chunked_damaged_value_returns_default(damaged):
+async def test_load_chunked_of_a_damaged_value_returns_default(damaged):
     store = MemoryStore()
     store.values["k"] = damaged
     assert load_chunked(store, "k", "nothing") == "nothing"
     assert await aload_chunked(store, "k", "nothing") == "nothing"
 
 
-def test_state_prefix_tells_tasks_apart_and_names_none():
+def test_state_prefix_of_different_tasks_differs_without_their_names():
     prefixes = {
         state_prefix("w", "dag", "task", "r", "a/b"),
         state_prefix("w", "dag", "task", "r", "a/c"),
@@ -237,7 +237,7 @@ def test_state_prefix_tells_tasks_apart_and_names_none():
     assert not any(name in prefix for prefix in prefixes for name in ("dag", "task", "other", "a/b"))
 
 
-def test_state_mixin_adds_the_state_asset_to_the_inlets():
+def test_state_mixin_of_an_operator_adds_the_state_asset_to_its_inlets():
     mine = Asset("mine")
     assert STATE_ASSET in TriggerMatchOperator(task_id="a").inlets
     both = TriggerMatchOperator(task_id="b", inlets=[mine]).inlets

@@ -35,7 +35,7 @@ def test_parse_address_of_any_form_is_normalized(host, port, address):
     assert parsed(host, port) == ConnectionAddress(*address)
 
 
-def test_authority_leaves_out_the_default_port():
+def test_authority_with_the_default_port_leaves_it_out():
     assert parsed("https://h:443").authority == parsed("h").authority == "h"
     assert parsed("http://h:443").authority == "h:443"
 

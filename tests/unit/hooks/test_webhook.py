@@ -136,7 +136,7 @@ NAMES = [
 
 @pytest.mark.parametrize("conn_type", ["webhook", "http"])
 @pytest.mark.parametrize("name", NAMES)
-def test_secrets_any_header_of_a_connection_is_one(conn_type, name):
+def test_secrets_of_any_connection_header_contain_its_value(conn_type, name):
     extra = {name: "planted-value"} if conn_type == "http" else {"headers": {name: "planted-value"}}
     target = webhook_target.target_of(conn(conn_type, host="h", extra=extra))
     assert "planted-value" in target.secrets
@@ -144,7 +144,7 @@ def test_secrets_any_header_of_a_connection_is_one(conn_type, name):
 
 
 @pytest.mark.parametrize("name", ["Content-Language", "ACCEPT", "user-agent"])
-def test_secrets_harmless_header_is_none(name):
+def test_secrets_of_a_harmless_header_are_empty(name):
     assert (
         "text/plain"
         not in webhook_target.target_of(conn(host="h", extra={"headers": {name: "text/plain"}})).secrets
@@ -215,7 +215,7 @@ def connection(receiver, monkeypatch):
     monkeypatch.setattr(webhook.WebhookHook, "aget_connection", aget)
 
 
-def test_send_notification_returns_the_access_record(receiver, connection):
+def test_send_notification_with_a_payload_returns_the_access_record(receiver, connection):
     record = webhook.WebhookHook("c").send(SENT)
     assert (record.status_code, record.trigger_name, record.tag) == ("200", "c", "v1")
     assert json.loads(receiver.bodies[0])["push_data"]["tag"] == "v1"
@@ -223,13 +223,13 @@ def test_send_notification_returns_the_access_record(receiver, connection):
     assert record.response_body == "***"
 
 
-async def test_asend_notification_returns_the_access_record(receiver, connection):
+async def test_asend_notification_with_a_payload_returns_the_access_record(receiver, connection):
     url = f"http://127.0.0.1:{receiver.server_port}/other"
     record = await webhook.WebhookHook("c").asend(SENT, url=url, trigger_name="named")
     assert (record.status_code, record.trigger_name, record.trigger_url) == ("200", "named", url)
 
 
-def test_test_connection_valid_connection_sends_nothing(receiver, connection):
+def test_test_connection_of_a_valid_connection_sends_nothing(receiver, connection):
     assert webhook.WebhookHook("c").test_connection()[0]
     assert receiver.bodies == []
 
@@ -237,7 +237,7 @@ def test_test_connection_valid_connection_sends_nothing(receiver, connection):
 @pytest.mark.parametrize(
     "value", ["https://u:planted@p:3128", "p:3128", "http://u:planted@p", "http://p:3128/planted"]
 )
-def test_webhook_proxy_invalid_option_raises_without_the_login(value, monkeypatch):
+def test_webhook_proxy_with_an_invalid_option_raises_without_the_login(value, monkeypatch):
     monkeypatch.setenv("AIRFLOW__REGISTRY_TRIGGERS__WEBHOOK_PROXY", value)
     with pytest.raises(ValueError, match=r"\[registry_triggers\] webhook_proxy") as error:
         webhook_target.WebhookTarget(url="https://h.example").delivery(None)

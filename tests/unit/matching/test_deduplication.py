@@ -128,7 +128,7 @@ def test_shard_after_any_pushes_knows_the_last_run_of_each(added):
         assert after.processed(push(tag=f"t{tag}", push_id=str(number))) == processed
 
 
-def test_shard_of_returns_one_of_32_stable_names():
+def test_shard_of_any_tag_returns_one_of_32_stable_names():
     names = {shard_of(push(tag=f"t{number}")) for number in range(500)}
     assert len(names) == 32
     assert all(len(name) == 2 and int(name, 16) < 32 for name in names)
@@ -190,7 +190,7 @@ def test_deduplicator_of_a_mapped_task_remembers_each_rule_apart():
     assert memory_of(stores, "second", map_index=1, rule_key=("a",)).duplicate_reason(push())
 
 
-def test_deduplicator_stores_neither_run_nor_tag_by_name():
+def test_deduplicator_after_save_stores_no_run_and_no_tag_name():
     stores = Stores()
     memory = memory_of(stores)
     memory.claim(push(tag="secret_tag"))
@@ -200,7 +200,7 @@ def test_deduplicator_stores_neither_run_nor_tag_by_name():
     assert "secret" not in stored
 
 
-def test_null_deduplicator_never_finds_a_duplicate():
+def test_null_deduplicator_with_the_same_push_finds_no_duplicate():
     memory = NullDeduplicator()
     memory.claim(push())
     memory.save()

@@ -23,5 +23,5 @@ def test_flattened_beyond_four_levels_keeps_the_list_as_a_value():
     assert flattened([[[[[1]]]]]) == [[1]]
 
 
-def test_numbered_gives_each_value_source_and_position():
+def test_numbered_with_values_gives_each_its_source_and_position():
     assert numbered(["a", "b"], "run") == [InputItem("a", "run", 0), InputItem("b", "run", 1)]

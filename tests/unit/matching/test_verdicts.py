@@ -34,7 +34,7 @@ def statuses(decisions):
     return [str(decision.status) for decision in decisions]
 
 
-def test_decide_claims_only_pushes_that_trigger():
+def test_decide_with_any_pushes_claims_only_those_that_trigger():
     memory = Memory("2")
     decisions = decide(TagRule(tags=["v1"]), [push(), push(push_id="2"), push("x", "3"), push()], memory)
     assert statuses(decisions) == ["triggered", "duplicate", "untriggered", "duplicate"]
@@ -47,7 +47,7 @@ def test_decide_in_a_test_run_finds_no_duplicate():
     assert [decision.status for decision in decisions] == [Status.TRIGGERED] * 2
 
 
-def test_collapsed_keeps_the_highest_generation_of_each_tag():
+def test_collapsed_with_generations_keeps_the_highest_of_each_tag():
     items = [push(generation=2), push(push_id="2", generation=1), push("v2", "3")]
     assert statuses(collapsed(items, decide(TagRule(), items, Memory()))) == [
         "triggered",
@@ -61,6 +61,6 @@ def test_collapsed_without_generations_keeps_the_last():
     assert statuses(collapsed(items, decide(TagRule(), items, Memory()))) == ["untriggered", "triggered"]
 
 
-def test_collapsed_leaves_duplicates_as_they_are():
+def test_collapsed_with_duplicates_keeps_them():
     items = [push(), push(push_id="2")]
     assert statuses(collapsed(items, decide(TagRule(), items, Memory("2")))) == ["triggered", "duplicate"]

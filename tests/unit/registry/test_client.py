@@ -36,7 +36,7 @@ def v1(client: RegistryClient):
 # Listing
 
 
-async def test_list_on_one_page(registry: ScriptedRegistry) -> None:
+async def test_list_tags_with_one_page_sends_one_request(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, TAGS)
     async with RegistryClient(registry.url) as client:
         assert sorted(await client.list_tags(REPOSITORY)) == sorted(TAGS)
@@ -45,7 +45,9 @@ async def test_list_on_one_page(registry: ScriptedRegistry) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 22, 23, 50, 100, 1000])
 @pytest.mark.parametrize("empty_last", [False, True])
-async def test_list_pages_of_any_size(registry: ScriptedRegistry, size: int, empty_last: bool) -> None:
+async def test_list_tags_with_any_page_size_returns_all_tags(
+    registry: ScriptedRegistry, size: int, empty_last: bool
+) -> None:
     registry.put(REPOSITORY, TAGS)
     registry.paging = Paging(size=size, empty_last=empty_last)
     async with RegistryClient(registry.url) as client:
@@ -56,14 +58,16 @@ async def test_list_pages_of_any_size(registry: ScriptedRegistry, size: int, emp
 
 
 @pytest.mark.parametrize("number", [999, 1000, 1001, 2000])
-async def test_list_around_a_page_of_1000(registry: ScriptedRegistry, number: int) -> None:
+async def test_list_tags_with_about_1000_tags_returns_all_tags(
+    registry: ScriptedRegistry, number: int
+) -> None:
     registry.put(REPOSITORY, [f"t{n}" for n in range(number)])
     registry.paging = Paging(size=1000, empty_last=True)
     async with RegistryClient(registry.url) as client:
         assert len(await client.list_tags(REPOSITORY)) == number
 
 
-async def test_list_unsorted(registry: ScriptedRegistry) -> None:
+async def test_list_tags_with_unsorted_pages_keeps_their_order(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, TAGS)
     shuffled = random.Random(7).sample(TAGS, len(TAGS))
     registry.paging = Paging(size=5, sort=lambda tags: shuffled)
@@ -84,7 +88,7 @@ LINKS = {
 
 
 @pytest.mark.parametrize("form", LINKS.values(), ids=LINKS.keys())
-async def test_list_follows_each_form_of_link(registry: ScriptedRegistry, form: str) -> None:
+async def test_list_tags_with_any_form_of_link_follows_it(registry: ScriptedRegistry, form: str) -> None:
     registry.put(REPOSITORY, TAGS)
     registry.paging = Paging(
         size=10, link=lambda path: form.format(path=path, base=registry.url, query=path.partition("?")[2])
@@ -94,7 +98,7 @@ async def test_list_follows_each_form_of_link(registry: ScriptedRegistry, form: 
     assert registry.count() == 3
 
 
-async def test_list_follows_an_opaque_cursor_verbatim(registry: ScriptedRegistry) -> None:
+async def test_list_tags_with_an_opaque_cursor_sends_it_unchanged(registry: ScriptedRegistry) -> None:
     cursor = "at={0}&next_page=gAAAA%2Bb%3D%3D~%7e%2f+x%20y"
     registry.put(REPOSITORY, TAGS)
     registry.paging = Paging(size=20, cursor=cursor.format)
@@ -103,7 +107,7 @@ async def test_list_follows_an_opaque_cursor_verbatim(registry: ScriptedRegistry
     assert registry.asked[1].path == f"/v2/team/app/tags/list?{cursor.format(20)}&n=20"
 
 
-async def test_list_under_a_path_prefix() -> None:
+async def test_client_with_a_path_prefix_lists_tags_and_digests() -> None:
     async with ScriptedRegistry("/registries/one").served() as registry:
         registry.put(REPOSITORY, TAGS)
         registry.paging = Paging(size=10)
@@ -113,14 +117,16 @@ async def test_list_under_a_path_prefix() -> None:
             assert await client.digest(REPOSITORY, "v1") == digest_of("first")
 
 
-async def test_list_artifactory_link_without_the_repository_prefix(registry: ScriptedRegistry) -> None:
+async def test_list_tags_with_an_artifactory_link_without_repository_prefix_follows_it(
+    registry: ScriptedRegistry,
+) -> None:
     registry.put("local/team/app", TAGS)
     registry.paging = Paging(size=10, link=lambda path: f'<{path.replace("/v2/local/", "/v2/")}>; rel="next"')
     async with RegistryClient(registry.url) as client:
         assert len(await client.list_tags("local/team/app")) == len(TAGS)
 
 
-async def test_list_artifactory_link_without_the_path_prefix() -> None:
+async def test_list_tags_with_an_artifactory_link_without_path_prefix_follows_it() -> None:
     async with ScriptedRegistry("/artifactory/api/docker/local").served() as registry:
         registry.put(REPOSITORY, TAGS)
         registry.paging = Paging(
@@ -130,34 +136,34 @@ async def test_list_artifactory_link_without_the_path_prefix() -> None:
             assert len(await client.list_tags(REPOSITORY)) == len(TAGS)
 
 
-async def test_list_nexus_nulls_and_what_no_tag_can_be_called(registry: ScriptedRegistry) -> None:
+async def test_list_tags_with_nulls_and_invalid_names_leaves_them_out(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, TAGS)
     registry.paging = Paging(size=10, nulls=True)
     async with RegistryClient(registry.url) as client:
         assert sorted(await client.list_tags(REPOSITORY)) == sorted(TAGS)
 
 
-async def test_list_tags_that_are_null(registry: ScriptedRegistry) -> None:
+async def test_list_tags_with_tags_null_returns_an_empty_list(registry: ScriptedRegistry) -> None:
     registry.repositories[REPOSITORY] = {}
     async with RegistryClient(registry.url) as client:
         assert await client.list_tags(REPOSITORY) == []
 
 
-async def test_list_artifactory_tags_that_are_digests(registry: ScriptedRegistry) -> None:
+async def test_list_tags_with_artifactory_digest_tags_returns_them(registry: ScriptedRegistry) -> None:
     tags = ["sha256__" + "a" * 64, "latest"]
     registry.put(REPOSITORY, tags)
     async with RegistryClient(registry.url) as client:
         assert sorted(await client.list_tags(REPOSITORY)) == sorted(tags)
 
 
-async def test_list_gzip(registry: ScriptedRegistry) -> None:
+async def test_list_tags_with_a_gzip_body_returns_all_tags(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, TAGS)
     registry.gzips = True
     async with RegistryClient(registry.url) as client:
         assert len(await client.list_tags(REPOSITORY)) == len(TAGS)
 
 
-async def test_list_longest_tag(registry: ScriptedRegistry) -> None:
+async def test_list_tags_with_a_tag_of_129_characters_leaves_it_out(registry: ScriptedRegistry) -> None:
     tag = "T" * 128
     registry.put(REPOSITORY, [tag, "T" * 129])
     async with RegistryClient(registry.url) as client:
@@ -165,7 +171,7 @@ async def test_list_longest_tag(registry: ScriptedRegistry) -> None:
         assert await client.digest(REPOSITORY, tag) == digest_of("first")
 
 
-async def test_list_over_ipv6() -> None:
+async def test_list_tags_over_ipv6_returns_all_tags() -> None:
     async with ScriptedRegistry().served("::1") as registry:
         registry.put(REPOSITORY, TAGS)
         registry.paging = Paging(size=10, link=lambda path: f'<{registry.url}{path}>; rel="next"')
@@ -174,7 +180,7 @@ async def test_list_over_ipv6() -> None:
             assert len(await client.list_tags(REPOSITORY)) == len(TAGS)
 
 
-async def test_google_manifest_map_gives_digests_and_times(registry: ScriptedRegistry) -> None:
+async def test_list_with_a_google_manifest_map_returns_digests_and_times(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, {"a": "one", "b": "one", "c": "two"})
     registry.paging = Paging(upload_times={"a": 1480422346000, "b": 1480422346000})
     async with RegistryClient(registry.url) as client:
@@ -198,7 +204,9 @@ async def test_google_manifest_map_gives_digests_and_times(registry: ScriptedReg
         {digest_of("one"): {"tag": ["v1"]}, digest_of("two"): {"tag": ["v1"]}},
     ],
 )
-async def test_google_manifest_map_that_cannot_be_used(registry: ScriptedRegistry, manifest: object) -> None:
+async def test_list_with_an_invalid_google_manifest_map_ignores_it(
+    registry: ScriptedRegistry, manifest: object
+) -> None:
     async def answer(request: web.Request) -> web.Response:
         return web.json_response({"tags": ["v1"], "manifest": manifest})
 
@@ -289,7 +297,9 @@ def body(text: str):
     ],
     ids=str,
 )
-async def test_list_is_all_or_nothing(registry: ScriptedRegistry, page: int, answer, kind: str) -> None:
+async def test_list_tags_with_a_failed_page_raises(
+    registry: ScriptedRegistry, page: int, answer, kind: str
+) -> None:
     registry.put(REPOSITORY, TAGS)
     registry.paging = Paging(size=5)
     registry.faults.append(on_page(page, answer))
@@ -312,7 +322,7 @@ async def test_list_is_all_or_nothing(registry: ScriptedRegistry, page: int, ans
         "</v2/" + "x" * 70_000 + '>; rel="next"',
     ],
 )
-async def test_list_refuses_a_link_elsewhere(registry: ScriptedRegistry, link: str) -> None:
+async def test_list_tags_with_a_link_to_another_origin_raises(registry: ScriptedRegistry, link: str) -> None:
     registry.put(REPOSITORY, TAGS)
     registry.paging = Paging(
         size=5, link=lambda path: link.replace("{host}", registry.url.removeprefix("http://"))
@@ -325,7 +335,7 @@ async def test_list_refuses_a_link_elsewhere(registry: ScriptedRegistry, link: s
     assert registry.count() == 1
 
 
-async def test_list_stops_at_a_repeated_url(registry: ScriptedRegistry) -> None:
+async def test_list_tags_with_a_repeated_url_raises(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, TAGS)
     registry.paging = Paging(size=5, cursor=lambda at, last: "at=5")
     async with RegistryClient(registry.url) as client:
@@ -335,7 +345,7 @@ async def test_list_stops_at_a_repeated_url(registry: ScriptedRegistry) -> None:
     assert registry.count() == 2
 
 
-async def test_list_stops_an_endless_chain_of_the_same_tags(registry: ScriptedRegistry) -> None:
+async def test_list_tags_with_endless_pages_of_the_same_tags_raises(registry: ScriptedRegistry) -> None:
     async def endless(request: web.Request) -> web.Response:
         at = int(request.query.get("at", 0)) + 1
         return web.json_response(
@@ -349,7 +359,7 @@ async def test_list_stops_an_endless_chain_of_the_same_tags(registry: ScriptedRe
 
 
 @pytest.mark.parametrize(("limits", "count"), [(Limits(pages=20), 20), (Limits(tags=30), 31)])
-async def test_list_stops_an_endless_chain_of_new_tags(
+async def test_list_tags_with_endless_pages_of_new_tags_raises(
     registry: ScriptedRegistry, limits: Limits, count: int
 ) -> None:
     async def endless(request: web.Request) -> web.Response:
@@ -364,7 +374,7 @@ async def test_list_stops_an_endless_chain_of_new_tags(
     assert (error.kind, registry.count()) == ("refused_answer", count)
 
 
-async def test_list_stops_after_its_time(registry: ScriptedRegistry) -> None:
+async def test_list_tags_over_its_time_limit_raises(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, TAGS)
     registry.paging = Paging(size=1)
     registry.delay = 0.1
@@ -375,7 +385,7 @@ async def test_list_stops_after_its_time(registry: ScriptedRegistry) -> None:
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-async def test_list_refuses_60_megabytes(registry: ScriptedRegistry, compressed: bool) -> None:
+async def test_list_tags_with_a_body_of_60_mib_raises(registry: ScriptedRegistry, compressed: bool) -> None:
     sent = 0
 
     async def flood(request: web.Request) -> web.StreamResponse:
@@ -407,7 +417,9 @@ async def test_list_refuses_60_megabytes(registry: ScriptedRegistry, compressed:
 # Digests
 
 
-async def test_digest_by_head_with_one_constant_accept(registry: ScriptedRegistry) -> None:
+async def test_digest_of_several_tags_sends_head_with_the_same_accept_header(
+    registry: ScriptedRegistry,
+) -> None:
     registry.put(REPOSITORY, {"v1": "one", "v2": "two"})
     async with RegistryClient(registry.url) as client:
         assert await client.digest(REPOSITORY, "v1") == digest_of("one")
@@ -421,13 +433,13 @@ async def test_digest_by_head_with_one_constant_accept(registry: ScriptedRegistr
     ]
 
 
-async def test_digest_of_a_ghost_tag_is_none(registry: ScriptedRegistry) -> None:
+async def test_digest_of_a_ghost_tag_returns_none(registry: ScriptedRegistry) -> None:
     async with RegistryClient(registry.url) as client:
         assert await client.digest(REPOSITORY, "v1") is None
 
 
 @pytest.mark.parametrize("code", [405, 501])
-async def test_digest_where_head_is_refused(registry: ScriptedRegistry, code: int) -> None:
+async def test_digest_with_head_refused_uses_get(registry: ScriptedRegistry, code: int) -> None:
     registry.put(REPOSITORY, ["v1", "v2", "v3"], "one")
     registry.head_status = code
     async with RegistryClient(registry.url) as client:
@@ -437,7 +449,7 @@ async def test_digest_where_head_is_refused(registry: ScriptedRegistry, code: in
     assert registry.by_kind == {"head": 3, "get": 6}
 
 
-async def test_digest_where_head_does_not_tell_it(registry: ScriptedRegistry) -> None:
+async def test_digest_without_the_digest_header_uses_get(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, ["v1", "v2", "v3"], "one")
     registry.tells_digest = False
     async with RegistryClient(registry.url) as client:
@@ -446,7 +458,7 @@ async def test_digest_where_head_does_not_tell_it(registry: ScriptedRegistry) ->
     assert registry.by_kind == {"head": 3, "get": 5}
 
 
-async def test_digest_missing_once_does_not_end_heads(registry: ScriptedRegistry) -> None:
+async def test_digest_with_the_header_missing_once_continues_with_head(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, {"v1": "one"})
     async with RegistryClient(registry.url) as client:
         await client.digest(REPOSITORY, "v1")
@@ -457,7 +469,7 @@ async def test_digest_missing_once_does_not_end_heads(registry: ScriptedRegistry
     assert registry.by_kind == {"head": 3, "get": 1}
 
 
-async def test_digest_sha512(registry: ScriptedRegistry) -> None:
+async def test_digest_with_sha512_returns_it(registry: ScriptedRegistry) -> None:
     registry.faults.append(status(200, Docker_Content_Digest="sha512:" + "a" * 128))
     async with RegistryClient(registry.url) as client:
         assert await client.digest(REPOSITORY, "v1") == "sha512:" + "a" * 128
@@ -475,7 +487,7 @@ async def test_digest_sha512(registry: ScriptedRegistry) -> None:
         "md5:" + "a" * 32,
     ],
 )
-async def test_digest_that_is_none_is_an_error(registry: ScriptedRegistry, told: str) -> None:
+async def test_digest_with_an_invalid_header_raises(registry: ScriptedRegistry, told: str) -> None:
     registry.faults.append(status(200, Docker_Content_Digest=told))
     async with RegistryClient(registry.url) as client:
         error = await refusal(client, v1)
@@ -497,7 +509,7 @@ async def test_digest_that_is_none_is_an_error(registry: ScriptedRegistry, told:
     ],
     ids=str,
 )
-async def test_digest_that_cannot_be_found_out_is_an_error(
+async def test_digest_with_a_failed_response_raises_its_kind(
     registry: ScriptedRegistry, answer, kind: str
 ) -> None:
     registry.faults.append(answer)
@@ -506,7 +518,7 @@ async def test_digest_that_cannot_be_found_out_is_an_error(
     assert error.kind == kind
 
 
-async def test_digest_of_a_body_that_is_not_the_one_told(registry: ScriptedRegistry) -> None:
+async def test_digest_of_a_body_with_another_digest_header_raises(registry: ScriptedRegistry) -> None:
     async def answer(request: web.Request) -> web.Response:
         headers = {} if request.method == "HEAD" else {"Docker-Content-Digest": digest_of("two")}
         return web.Response(body=manifest_of("one"), headers=headers)
@@ -517,7 +529,7 @@ async def test_digest_of_a_body_that_is_not_the_one_told(registry: ScriptedRegis
     assert error.kind == "refused_answer"
 
 
-async def test_digest_refuses_a_manifest_that_is_too_long(registry: ScriptedRegistry) -> None:
+async def test_digest_of_a_manifest_over_the_size_limit_raises(registry: ScriptedRegistry) -> None:
     registry.tells_digest = False
     registry.put(REPOSITORY, {"v1": "x" * 2000})
     async with RegistryClient(registry.url, limits=Limits(manifest_bytes=1000)) as client:
@@ -526,7 +538,7 @@ async def test_digest_refuses_a_manifest_that_is_too_long(registry: ScriptedRegi
 
 
 @pytest.mark.parametrize("tag", ["", "a/b", "../x", "v1?x", "-v", ".v", "é", "a" * 129, "sha256:" + "a" * 64])
-async def test_digest_refuses_what_is_no_tag(registry: ScriptedRegistry, tag: str) -> None:
+async def test_digest_of_an_invalid_tag_raises(registry: ScriptedRegistry, tag: str) -> None:
     async with RegistryClient(registry.url) as client:
         with pytest.raises(ValueError, match="tag"):
             await client.digest(REPOSITORY, tag)
@@ -536,7 +548,7 @@ async def test_digest_refuses_what_is_no_tag(registry: ScriptedRegistry, tag: st
 @pytest.mark.parametrize(
     "name", ["", "/", "Team/app", "team//app", "../x", "team/app?x=1", "team/app:v1", "a" * 256]
 )
-async def test_what_is_no_repository_is_refused(registry: ScriptedRegistry, name: str) -> None:
+async def test_client_with_an_invalid_repository_raises(registry: ScriptedRegistry, name: str) -> None:
     async with RegistryClient(registry.url) as client:
         for call in (client.list_tags(name), client.digest(name, "v1")):
             with pytest.raises(ValueError, match="repository"):
@@ -547,7 +559,7 @@ async def test_what_is_no_repository_is_refused(registry: ScriptedRegistry, name
 # Redirects
 
 
-async def test_a_redirect_is_followed_without_the_login_elsewhere(registry: ScriptedRegistry) -> None:
+async def test_redirect_to_another_origin_is_followed_without_the_login(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, {"v1": "one"})
     async with ScriptedRegistry().served("127.0.0.2") as mirror:
         mirror.put(REPOSITORY, {"v1": "one"})
@@ -565,7 +577,7 @@ async def test_a_redirect_is_followed_without_the_login_elsewhere(registry: Scri
     assert "Authorization" not in mirror.asked[-1].headers
 
 
-async def test_what_another_origin_asks_for_gets_no_login(registry: ScriptedRegistry) -> None:
+async def test_redirect_to_an_origin_that_requests_a_login_sends_none(registry: ScriptedRegistry) -> None:
     async with ScriptedRegistry().served("127.0.0.2") as thief:
         thief.faults.append(status(401, WWW_Authenticate=f'Bearer realm="{thief.url}/token",service="x"'))
 
@@ -580,7 +592,7 @@ async def test_what_another_origin_asks_for_gets_no_login(registry: ScriptedRegi
     assert all("Authorization" not in asked.headers for asked in thief.asked)
 
 
-async def test_redirects_end(registry: ScriptedRegistry) -> None:
+async def test_redirect_without_an_end_raises_after_four_requests(registry: ScriptedRegistry) -> None:
     async def redirect(request: web.Request) -> web.Response:
         return web.Response(status=302, headers={"Location": f"{request.path}?{registry.count()}"})
 
@@ -593,7 +605,9 @@ async def test_redirects_end(registry: ScriptedRegistry) -> None:
 # Which of the four it is
 
 
-async def test_no_such_repository(registry: ScriptedRegistry) -> None:
+async def test_list_tags_of_a_missing_repository_raises_no_such_repository(
+    registry: ScriptedRegistry,
+) -> None:
     async with RegistryClient(registry.url) as client:
         error = await refusal(client, listing)
     assert error.kind == "no_such_repository"
@@ -602,7 +616,7 @@ async def test_no_such_repository(registry: ScriptedRegistry) -> None:
     assert registry.count() == 3  # n=1000, n=100, without n
 
 
-async def test_list_missing_repository_of_known_registry_costs_one_request(
+async def test_list_tags_of_a_missing_repository_on_a_known_registry_sends_one_request(
     registry: ScriptedRegistry,
 ) -> None:
     registry.put("team/other", TAGS)
@@ -614,7 +628,9 @@ async def test_list_missing_repository_of_known_registry_costs_one_request(
 
 
 @pytest.mark.parametrize("page", [status(404), html, body("")], ids=str)
-async def test_a_host_that_is_no_registry(registry: ScriptedRegistry, page) -> None:
+async def test_client_of_a_host_that_is_not_a_registry_raises_not_a_registry(
+    registry: ScriptedRegistry, page
+) -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
         return await (page(request) if request.path != "/v2/" else status(404)(request))
 
@@ -624,7 +640,7 @@ async def test_a_host_that_is_no_registry(registry: ScriptedRegistry, page) -> N
         assert (await refusal(client, RegistryClient.check)).kind == "not_a_registry"
 
 
-async def test_an_html_404_of_a_registry_is_no_such_repository(registry: ScriptedRegistry) -> None:
+async def test_list_tags_with_an_html_404_raises_no_such_repository(registry: ScriptedRegistry) -> None:
     async def answer(request: web.Request) -> web.StreamResponse | None:
         return (
             None
@@ -637,7 +653,7 @@ async def test_an_html_404_of_a_registry_is_no_such_repository(registry: Scripte
         assert (await refusal(client, listing)).kind == "no_such_repository"
 
 
-async def test_check_of_a_registry(registry: ScriptedRegistry) -> None:
+async def test_check_of_a_registry_sends_one_request(registry: ScriptedRegistry) -> None:
     async with RegistryClient(registry.url) as client:
         await client.check()
     assert [asked.path for asked in registry.asked] == ["/v2/"]
@@ -646,7 +662,7 @@ async def test_check_of_a_registry(registry: ScriptedRegistry) -> None:
 @pytest.mark.parametrize(
     "host", ["registry.invalid", "registry..example", "r" * 64 + ".example", "1.2.3.4.5"]
 )
-async def test_a_name_that_does_not_resolve(host: str) -> None:
+async def test_client_with_an_unknown_host_raises_name(host: str) -> None:
     async with RegistryClient(f"http://{host}") as client:
         for call in (listing, v1, RegistryClient.check):
             error = await refusal(client, call)
@@ -654,7 +670,7 @@ async def test_a_name_that_does_not_resolve(host: str) -> None:
             assert host in str(error)
 
 
-async def test_nobody_answers() -> None:
+async def test_client_with_a_closed_port_raises_unavailable() -> None:
     async with RegistryClient("http://127.0.0.1:1") as client:
         for call in (listing, v1, RegistryClient.check):
             error = await refusal(client, call)
@@ -662,7 +678,7 @@ async def test_nobody_answers() -> None:
             assert "Connection refused" in str(error)
 
 
-async def test_what_answers_is_no_http() -> None:
+async def test_client_of_a_server_without_http_raises() -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail.example.com ESMTP\r\n\r\n")
         await writer.drain()
@@ -697,7 +713,7 @@ async def test_what_answers_is_no_http() -> None:
         None,
     ],
 )
-def test_a_base_url_that_cannot_be_meant(url: str) -> None:
+def test_client_with_an_invalid_base_url_raises(url: str) -> None:
     with pytest.raises(ValueError, match="base URL") as caught:
         RegistryClient(url)
     assert "secret" not in str(caught.value)
@@ -713,22 +729,22 @@ def test_a_base_url_that_cannot_be_meant(url: str) -> None:
         ("http://127.0.0.1:80", "127.0.0.1"),
     ],
 )
-def test_registry_name(url: str, name: str) -> None:
+def test_registry_of_a_base_url_is_its_normalized_name(url: str, name: str) -> None:
     assert RegistryClient(url).registry == name
 
 
-def test_max_in_flight_of_nothing_is_refused() -> None:
+def test_client_with_max_in_flight_0_raises() -> None:
     with pytest.raises(ValueError, match="max_in_flight"):
         RegistryClient("http://127.0.0.1", max_in_flight=0)
 
 
-async def test_a_client_that_was_not_entered(registry: ScriptedRegistry) -> None:
+async def test_client_outside_async_with_raises(registry: ScriptedRegistry) -> None:
     client = RegistryClient(registry.url)
     with pytest.raises(RuntimeError, match="async with"):
         await client.list_tags(REPOSITORY)
 
 
-async def test_a_client_can_be_entered_again(registry: ScriptedRegistry) -> None:
+async def test_client_entered_again_lists_tags(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, TAGS)
     client = RegistryClient(registry.url)
     for _ in range(2):
@@ -736,7 +752,7 @@ async def test_a_client_can_be_entered_again(registry: ScriptedRegistry) -> None
             assert len(await client.list_tags(REPOSITORY)) == len(TAGS)
 
 
-def test_the_password_is_in_no_text() -> None:
+def test_client_repr_with_a_password_leaves_it_out() -> None:
     client = RegistryClient("https://registry.example.com", "robot", "hunter2")
     assert "hunter2" not in repr(client)
     assert "hunter2" not in repr(client._credentials)

@@ -35,7 +35,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerRegistry]:
         yield registry
 
 
-async def test_requests_of_an_unchanged_poll_counted_at_the_registry(real: DockerRegistry) -> None:
+async def test_poll_without_changes_sends_one_listing_and_one_head_per_tag(real: DockerRegistry) -> None:
     tags = [f"v{number}" for number in range(10)]
     put_image(real, IMAGES[0], "team/ten", tags)
     async with RegistryClient(real.url) as client:
@@ -47,7 +47,7 @@ async def test_requests_of_an_unchanged_poll_counted_at_the_registry(real: Docke
     assert {line.status for line in real.requests()} == {200}
 
 
-async def test_digests_are_those_that_were_pushed(real: DockerRegistry) -> None:
+async def test_digest_of_pushed_images_returns_their_digests(real: DockerRegistry) -> None:
     for image, tag in zip(IMAGES, "abcd", strict=True):
         put_image(real, image, "team/digests", [tag])
     async with RegistryClient(real.url) as client:
@@ -60,7 +60,7 @@ async def test_digests_are_those_that_were_pushed(real: DockerRegistry) -> None:
     assert caught.value.kind == "no_such_repository"
 
 
-async def test_basic_login(tmp_path: Path) -> None:
+async def test_client_with_a_basic_login_succeeds_with_the_right_password_only(tmp_path: Path) -> None:
     with DockerRegistry(tmp_path / "protected", protected=True) as registry:
         put_image(registry, IMAGES[0], "team/app", ["v1"])
         async with RegistryClient(registry.url, *registry.credentials) as client:
@@ -97,7 +97,7 @@ class Mover(threading.Thread):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_nothing_missed_and_nothing_invented_while_tags_move(real: DockerRegistry, seed: int) -> None:
+async def test_poll_while_tags_move_misses_and_invents_no_push(real: DockerRegistry, seed: int) -> None:
     repository = f"team/moving{seed}"
     still = [f"still{number}" for number in range(10)]
     for number, image in enumerate(IMAGES):
@@ -144,7 +144,7 @@ async def test_nothing_missed_and_nothing_invented_while_tags_move(real: DockerR
         assert all(digest in rest for digest in told), "invented: what never stood, or not in that order"
 
 
-async def test_a_registry_that_restarts_and_one_that_is_emptied(tmp_path: Path) -> None:
+async def test_poll_after_a_restart_and_after_an_emptied_registry_keeps_the_state(tmp_path: Path) -> None:
     with DockerRegistry(tmp_path / "restarted") as registry:
         put_image(registry, IMAGES[0], "team/app", ["v1", "v2"])
         async with RegistryClient(registry.url) as client:
@@ -167,7 +167,7 @@ async def test_a_registry_that_restarts_and_one_that_is_emptied(tmp_path: Path) 
             assert not (await poll(client, "team/app", found.watermark_after)).notifications
 
 
-async def test_a_rule_that_names_its_tags(real: DockerRegistry) -> None:
+async def test_poll_with_named_tags_sends_heads_for_these_only(real: DockerRegistry) -> None:
     put_image(real, IMAGES[0], "team/named", ["v1", "v2", "v3"])
     rule = TagRule(tags=["v1", "v9"])
     async with RegistryClient(real.url) as client:

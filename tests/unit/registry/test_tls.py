@@ -46,7 +46,7 @@ async def refusal(client: RegistryClient) -> RegistryError:
     return caught.value
 
 
-async def test_ca_file(ca: trustme.CA, ca_file: str) -> None:
+async def test_client_with_the_ca_file_accepts_the_certificate(ca: trustme.CA, ca_file: str) -> None:
     async with ScriptedRegistry().served(ssl_context=context(ca, "127.0.0.1")) as registry:
         registry.put(REPOSITORY, ["v1"])
         async with RegistryClient(registry.url, ca_file=ca_file) as client:
@@ -54,7 +54,7 @@ async def test_ca_file(ca: trustme.CA, ca_file: str) -> None:
             assert await client.list_tags(REPOSITORY) == ["v1"]
 
 
-async def test_unknown_ca(ca: trustme.CA) -> None:
+async def test_client_with_an_unknown_ca_raises_tls_and_names_ca_file(ca: trustme.CA) -> None:
     async with (
         ScriptedRegistry().served(ssl_context=context(ca, "127.0.0.1")) as registry,
         RegistryClient(registry.url, "robot", "secret") as client,
@@ -66,7 +66,7 @@ async def test_unknown_ca(ca: trustme.CA) -> None:
     assert registry.count() == 0
 
 
-async def test_wrong_name(ca: trustme.CA, ca_file: str) -> None:
+async def test_client_with_a_certificate_for_another_host_raises_tls(ca: trustme.CA, ca_file: str) -> None:
     async with (
         ScriptedRegistry().served(ssl_context=context(ca, "other.example.com")) as registry,
         RegistryClient(registry.url, ca_file=ca_file) as client,
@@ -76,12 +76,12 @@ async def test_wrong_name(ca: trustme.CA, ca_file: str) -> None:
     assert "127.0.0.1" in str(error)
 
 
-async def test_no_tls_at_all(registry: ScriptedRegistry) -> None:
+async def test_client_with_https_on_a_plain_port_raises_tls(registry: ScriptedRegistry) -> None:
     async with RegistryClient(registry.url.replace("http:", "https:")) as client:
         assert (await refusal(client)).kind == "tls"
 
 
-async def test_tls_where_none_is_expected(ca: trustme.CA) -> None:
+async def test_client_with_http_on_a_tls_port_raises(ca: trustme.CA) -> None:
     async with (
         ScriptedRegistry().served(ssl_context=context(ca, "127.0.0.1")) as registry,
         RegistryClient(registry.url.replace("https:", "http:")) as client,
@@ -91,7 +91,9 @@ async def test_tls_where_none_is_expected(ca: trustme.CA) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "", "no certificate"])
-async def test_ca_file_that_cannot_be_used(tmp_path: Path, content: str | None) -> None:
+async def test_client_with_an_invalid_ca_file_raises_tls_and_names_the_file(
+    tmp_path: Path, content: str | None
+) -> None:
     path = tmp_path / "ca.pem"
     if content is not None:
         path.write_text(content)
@@ -102,7 +104,7 @@ async def test_ca_file_that_cannot_be_used(tmp_path: Path, content: str | None) 
     assert str(path) in str(caught.value)
 
 
-async def test_no_login_goes_to_a_realm_without_tls(
+async def test_client_with_a_realm_without_tls_sends_no_login(
     ca: trustme.CA, ca_file: str, registry: ScriptedRegistry
 ) -> None:
     async with ScriptedRegistry().served(ssl_context=context(ca, "127.0.0.1")) as secure:
@@ -115,7 +117,9 @@ async def test_no_login_goes_to_a_realm_without_tls(
     assert registry.count() == 0
 
 
-async def test_no_redirect_from_tls_to_none(ca: trustme.CA, ca_file: str, registry: ScriptedRegistry) -> None:
+async def test_client_with_a_redirect_from_https_to_http_raises(
+    ca: trustme.CA, ca_file: str, registry: ScriptedRegistry
+) -> None:
     async def redirect(request: web.Request) -> web.Response:
         return web.Response(status=307, headers={"Location": registry.url + request.raw_path})
 

@@ -31,7 +31,7 @@ async def all_digests(client: RegistryClient) -> set[str | None]:
     return set(await asyncio.gather(*(client.digest(REPOSITORY, tag) for tag in TAGS)))
 
 
-async def test_one_token_for_many_that_wait(bearer: ScriptedRegistry) -> None:
+async def test_token_for_many_requests_is_fetched_once(bearer: ScriptedRegistry) -> None:
     async with RegistryClient(bearer.url, "robot", "secret") as client:
         assert await all_digests(client) == {digest_of("first")}
         assert bearer.by_kind == {"list": 2, "token": 1, "head": 10}  # one list was the 401
@@ -40,21 +40,21 @@ async def test_one_token_for_many_that_wait(bearer: ScriptedRegistry) -> None:
     assert bearer.by_kind == {"list": 1, "head": 10}
 
 
-async def test_many_that_start_together_fetch_one_token(bearer: ScriptedRegistry) -> None:
+async def test_token_for_simultaneous_requests_is_fetched_once(bearer: ScriptedRegistry) -> None:
     bearer.delay = 0.02
     async with RegistryClient(bearer.url, "robot", "secret") as client:
         await asyncio.gather(*(client.digest(REPOSITORY, tag) for tag in TAGS))
     assert bearer.by_kind["token"] == 1
 
 
-async def test_a_token_outlives_the_client(bearer: ScriptedRegistry) -> None:
+async def test_token_after_the_client_closes_is_used_again(bearer: ScriptedRegistry) -> None:
     for _ in range(3):
         async with RegistryClient(bearer.url, "robot", "secret") as client:
             await client.list_tags(REPOSITORY)
     assert bearer.by_kind == {"list": 4, "token": 1}
 
 
-async def test_each_repository_has_a_token_of_its_own(bearer: ScriptedRegistry) -> None:
+async def test_token_for_another_repository_is_fetched_separately(bearer: ScriptedRegistry) -> None:
     bearer.put("team/other", TAGS)
     async with RegistryClient(bearer.url, "robot", "secret") as client:
         for name in (REPOSITORY, "team/other", REPOSITORY, "team/other"):
@@ -66,7 +66,7 @@ async def test_each_repository_has_a_token_of_its_own(bearer: ScriptedRegistry) 
     }
 
 
-async def test_each_identity_has_a_token_of_its_own(bearer: ScriptedRegistry) -> None:
+async def test_token_for_another_identity_is_fetched_separately(bearer: ScriptedRegistry) -> None:
     bearer.sign_in.username = None
     for login in (("robot", "one"), ("robot", "two"), (None, None)):
         async with RegistryClient(bearer.url, *login) as client:
@@ -74,7 +74,7 @@ async def test_each_identity_has_a_token_of_its_own(bearer: ScriptedRegistry) ->
     assert bearer.by_kind["token"] == 3
 
 
-async def test_nobody_gets_a_token_too(registry: ScriptedRegistry) -> None:
+async def test_token_without_a_login_is_fetched_anonymously(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, TAGS)
     registry.sign_in = SignIn()
     async with RegistryClient(registry.url) as client:
@@ -82,13 +82,13 @@ async def test_nobody_gets_a_token_too(registry: ScriptedRegistry) -> None:
     assert all("Basic" not in asked.headers.get("Authorization", "") for asked in registry.asked)
 
 
-async def test_access_token_by_its_other_name(bearer: ScriptedRegistry) -> None:
+async def test_token_named_access_token_is_accepted(bearer: ScriptedRegistry) -> None:
     bearer.sign_in.token_name = "access_token"
     async with RegistryClient(bearer.url, "robot", "secret") as client:
         await client.list_tags(REPOSITORY)
 
 
-async def test_renewed_before_it_ends(bearer: ScriptedRegistry) -> None:
+async def test_token_near_its_expiry_is_renewed(bearer: ScriptedRegistry) -> None:
     bearer.sign_in.life = 10.5  # renewed 5.25 s after it was requested
     async with RegistryClient(bearer.url, "robot", "secret") as client:
         await client.list_tags(REPOSITORY)
@@ -98,7 +98,7 @@ async def test_renewed_before_it_ends(bearer: ScriptedRegistry) -> None:
     assert bearer.by_kind == {"list": 3, "token": 2}
 
 
-async def test_a_token_that_ends_early_is_renewed_once(bearer: ScriptedRegistry) -> None:
+async def test_token_rejected_before_its_expiry_is_renewed_once(bearer: ScriptedRegistry) -> None:
     async with RegistryClient(bearer.url, "robot", "secret") as client:
         await all_digests(client)
         bearer.sign_in.granted.clear()
@@ -110,7 +110,7 @@ async def test_a_token_that_ends_early_is_renewed_once(bearer: ScriptedRegistry)
     assert bearer.by_kind["head"] <= 20
 
 
-async def test_a_token_that_is_never_taken_is_an_error(bearer: ScriptedRegistry) -> None:
+async def test_token_rejected_twice_raises_credentials(bearer: ScriptedRegistry) -> None:
     async with RegistryClient(bearer.url, "robot", "secret") as client:
         await client.list_tags(REPOSITORY)
         bearer.asked.clear()
@@ -126,7 +126,7 @@ async def test_a_token_that_is_never_taken_is_an_error(bearer: ScriptedRegistry)
     assert bearer.by_kind == {"list": 3, "token": 2}
 
 
-async def test_a_token_that_ends_between_two_pages(bearer: ScriptedRegistry) -> None:
+async def test_token_rejected_between_two_pages_is_renewed(bearer: ScriptedRegistry) -> None:
     bearer.paging = Paging(size=4)
 
     async def forget(request: web.Request) -> None:
@@ -140,7 +140,9 @@ async def test_a_token_that_ends_between_two_pages(bearer: ScriptedRegistry) -> 
 
 
 @pytest.mark.parametrize("login", [("robot", "wrong"), ("other", "secret"), (None, None)])
-async def test_wrong_password(bearer: ScriptedRegistry, login: tuple[str | None, str | None]) -> None:
+async def test_client_with_a_wrong_password_raises_credentials(
+    bearer: ScriptedRegistry, login: tuple[str | None, str | None]
+) -> None:
     async with RegistryClient(bearer.url, *login) as client:
         for call in (client.list_tags(REPOSITORY), client.digest(REPOSITORY, "v1")):
             with pytest.raises(RegistryError) as caught:
@@ -150,26 +152,28 @@ async def test_wrong_password(bearer: ScriptedRegistry, login: tuple[str | None,
 
 
 @pytest.mark.parametrize("login", [("robot", "wrong"), ("", "secret")])
-async def test_check_of_a_wrong_password(bearer: ScriptedRegistry, login: tuple[str, str]) -> None:
+async def test_check_with_a_wrong_password_raises_credentials(
+    bearer: ScriptedRegistry, login: tuple[str, str]
+) -> None:
     async with RegistryClient(bearer.url, *login) as client:
         with pytest.raises(RegistryError) as caught:
             await client.check()
     assert caught.value.kind == "credentials"
 
 
-async def test_check_of_a_login_that_is_right(bearer: ScriptedRegistry) -> None:
+async def test_check_with_the_right_login_succeeds(bearer: ScriptedRegistry) -> None:
     async with RegistryClient(bearer.url, "robot", "secret") as client:
         await client.check()
     assert bearer.by_kind == {"other": 2, "token": 1}
 
 
-async def test_check_without_a_login_where_tokens_are_offered(bearer: ScriptedRegistry) -> None:
+async def test_check_without_login_with_anonymous_tokens_succeeds(bearer: ScriptedRegistry) -> None:
     async with RegistryClient(bearer.url) as client:
         await client.check()
 
 
 @pytest.mark.parametrize("scheme", ["basic", "bearer"])
-async def test_check_without_login_where_one_is_offered_succeeds_with_remark(
+async def test_check_without_login_with_a_login_offered_returns_a_remark(
     registry: ScriptedRegistry, scheme: str
 ) -> None:
     challenge = {"basic": 'Basic realm="x"', "bearer": 'Bearer realm="{realm}"'}[scheme]
@@ -188,7 +192,9 @@ async def test_check_without_login_where_one_is_offered_succeeds_with_remark(
         (429, "rate_limited"),
     ],
 )
-async def test_a_token_service_that_gives_none(bearer: ScriptedRegistry, status: int, kind: str) -> None:
+async def test_token_service_with_an_error_status_raises_its_kind(
+    bearer: ScriptedRegistry, status: int, kind: str
+) -> None:
     bearer.sign_in.token_status = status
     async with RegistryClient(bearer.url, "robot", "secret") as client:
         with pytest.raises(RegistryError) as caught:
@@ -199,7 +205,9 @@ async def test_a_token_service_that_gives_none(bearer: ScriptedRegistry, status:
 @pytest.mark.parametrize(
     "body", ["", "{}", "[]", '{"token": ""}', '{"token": 7}', '{"token": "a b"}', '{"token": "a\\r\\nX: y"}']
 )
-async def test_a_token_that_is_none(bearer: ScriptedRegistry, body: str) -> None:
+async def test_token_service_with_an_invalid_token_raises_credentials(
+    bearer: ScriptedRegistry, body: str
+) -> None:
     async def answer(request: web.Request) -> web.Response | None:
         return web.Response(text=body) if request.path == "/token" else None
 
@@ -213,7 +221,7 @@ async def test_a_token_that_is_none(bearer: ScriptedRegistry, body: str) -> None
 # The quirks of registries
 
 
-async def test_gitlab_realm_on_another_host(registry: ScriptedRegistry) -> None:
+async def test_token_with_a_gitlab_realm_on_another_host_is_fetched_there(registry: ScriptedRegistry) -> None:
     async with ScriptedRegistry().served("127.0.0.2") as tokens:
         sign_in = SignIn(username="robot", password="secret", realm=f"{tokens.url}/token")
         registry.sign_in = tokens.sign_in = sign_in
@@ -227,7 +235,7 @@ async def test_gitlab_realm_on_another_host(registry: ScriptedRegistry) -> None:
     assert all("Basic" not in asked.headers.get("Authorization", "") for asked in registry.asked)
 
 
-async def test_forgejo_two_challenges_in_one_header(registry: ScriptedRegistry) -> None:
+async def test_token_with_forgejo_challenges_in_one_header_uses_bearer(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, TAGS)
     registry.sign_in = SignIn(
         challenge='Bearer realm="{realm}",service="container_registry",scope="*",Basic realm="{realm}"',
@@ -248,14 +256,14 @@ async def test_forgejo_two_challenges_in_one_header(registry: ScriptedRegistry) 
     assert seen == ["repository:team/app:pull"]
 
 
-async def test_two_challenges_in_two_headers(registry: ScriptedRegistry) -> None:
+async def test_token_with_challenges_in_two_headers_uses_bearer(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, TAGS)
     registry.sign_in = SignIn(challenge='Basic realm="x"\nBearer realm="{realm}",service="s"')
     async with RegistryClient(registry.url) as client:
         assert len(await client.list_tags(REPOSITORY)) == 10
 
 
-async def test_azure_gets_one_token_for_all_that_reading_takes(registry: ScriptedRegistry) -> None:
+async def test_token_with_azure_actions_is_fetched_once_for_all_of_them(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, TAGS)
     registry.sign_in = SignIn(
         username="robot",
@@ -268,7 +276,7 @@ async def test_azure_gets_one_token_for_all_that_reading_takes(registry: Scripte
     assert registry.sign_in.granted == {"token-1": {"repository:team/app:pull,metadata_read,content_read"}}
 
 
-async def test_no_more_is_asked_for_than_reading_takes(registry: ScriptedRegistry) -> None:
+async def test_token_with_a_wider_scope_offered_requests_pull_only(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, TAGS)
     registry.sign_in = SignIn(
         challenge='Bearer realm="{realm}",service="s",scope="repository:team/app:pull,push,delete"'
@@ -278,7 +286,7 @@ async def test_no_more_is_asked_for_than_reading_takes(registry: ScriptedRegistr
     assert registry.sign_in.granted == {"token-1": {"repository:team/app:pull"}}
 
 
-async def test_amazon_basic(registry: ScriptedRegistry) -> None:
+async def test_client_with_an_amazon_basic_login_reads_all_digests(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, TAGS)
     registry.sign_in = SignIn(
         "basic", 'Basic realm="https://registry.example.com/",service="ecr"', "AWS", "token"
@@ -288,7 +296,7 @@ async def test_amazon_basic(registry: ScriptedRegistry) -> None:
     assert registry.by_kind == {"list": 2, "head": 10}
 
 
-async def test_github_takes_the_token_itself(registry: ScriptedRegistry) -> None:
+async def test_client_with_a_github_token_as_password_sends_it_as_bearer(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, TAGS)
     token = base64.b64encode(b"ghp_x").decode()
     registry.sign_in = SignIn(granted={token: {"repository:team/app:pull"}})
@@ -297,7 +305,7 @@ async def test_github_takes_the_token_itself(registry: ScriptedRegistry) -> None
     assert registry.by_kind == {"list": 1, "head": 10}
 
 
-async def test_a_password_alone_never_goes_to_a_realm(bearer: ScriptedRegistry) -> None:
+async def test_client_with_a_password_without_username_sends_it_to_no_realm(bearer: ScriptedRegistry) -> None:
     async with RegistryClient(bearer.url, "", "secret") as client:
         with pytest.raises(RegistryError) as caught:
             await client.list_tags(REPOSITORY)
@@ -320,7 +328,7 @@ async def test_a_password_alone_never_goes_to_a_realm(bearer: ScriptedRegistry) 
         "http://[::1",
     ],
 )
-async def test_a_realm_that_cannot_be_asked(bearer: ScriptedRegistry, realm: str) -> None:
+async def test_token_with_an_invalid_realm_raises_credentials(bearer: ScriptedRegistry, realm: str) -> None:
     bearer.sign_in.challenge = f'Bearer realm="{realm}",service="x"'
     async with RegistryClient(bearer.url, "robot", "secret") as client:
         with pytest.raises(RegistryError) as caught:
@@ -329,14 +337,14 @@ async def test_a_realm_that_cannot_be_asked(bearer: ScriptedRegistry, realm: str
     assert bearer.by_kind == {"list": 1}
 
 
-async def test_the_login_is_sent_to_nobody_who_did_not_ask(registry: ScriptedRegistry) -> None:
+async def test_client_without_a_challenge_sends_no_login(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, TAGS)
     async with RegistryClient(registry.url, "robot", "secret") as client:
         await all_digests(client)
     assert all("Authorization" not in asked.headers for asked in registry.asked)
 
 
-async def test_a_401_without_a_challenge(registry: ScriptedRegistry) -> None:
+async def test_client_with_a_401_without_challenge_raises_credentials(registry: ScriptedRegistry) -> None:
     async def answer(request: web.Request) -> web.Response:
         return web.Response(status=401)
 
@@ -348,7 +356,7 @@ async def test_a_401_without_a_challenge(registry: ScriptedRegistry) -> None:
     assert registry.count() == 1
 
 
-async def test_no_secret_in_any_error(bearer: ScriptedRegistry) -> None:
+async def test_error_after_an_echoed_login_contains_no_secret(bearer: ScriptedRegistry) -> None:
     token = "planted-token"
 
     async def echo(request: web.Request) -> web.Response | None:

@@ -54,11 +54,11 @@ QUOTABLE = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=
         ('realm="x"', []),
     ],
 )
-def test_challenges(value: str, expected: list[Challenge]) -> None:
+def test_parse_challenges_of_one_header_returns_its_challenges(value: str, expected: list[Challenge]) -> None:
     assert parse_challenges([value]) == expected
 
 
-def test_challenges_of_several_headers() -> None:
+def test_parse_challenges_of_several_headers_returns_all() -> None:
     assert [challenge.scheme for challenge in parse_challenges(["Basic realm=x", "Bearer realm=y"])] == [
         "basic",
         "bearer",
@@ -70,7 +70,9 @@ def test_challenges_of_several_headers() -> None:
         st.tuples(TOKEN, st.dictionaries(TOKEN.map(str.lower), QUOTABLE, min_size=1, max_size=4)), max_size=4
     )
 )
-def test_challenges_come_back_as_they_were_written(challenges: list[tuple[str, dict[str, str]]]) -> None:
+def test_parse_challenges_of_any_written_challenges_returns_them(
+    challenges: list[tuple[str, dict[str, str]]],
+) -> None:
     def quoted(text: str) -> str:
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -84,7 +86,7 @@ def test_challenges_come_back_as_they_were_written(challenges: list[tuple[str, d
 
 
 @given(st.lists(st.text(max_size=200), max_size=3))
-def test_challenges_and_links_are_total(values: list[str]) -> None:
+def test_parse_challenges_and_next_link_of_any_text_raise_nothing(values: list[str]) -> None:
     assert isinstance(parse_challenges(values), list)
     assert isinstance(next_link(values), str | None)
 
@@ -93,7 +95,7 @@ def test_challenges_and_links_are_total(values: list[str]) -> None:
     "text", ['"' * 16000, "<" * 16000, 'a="' * 5000, "a," * 8000, "a=b;" * 4000, " " * 16000]
 )
 @pytest.mark.timeout(5)
-def test_no_header_takes_long(text: str) -> None:
+def test_parse_challenges_and_next_link_of_hostile_text_take_linear_time(text: str) -> None:
     parse_challenges([text, f"Bearer {text}"])
     next_link([text, f"<x>; {text}"])
 
@@ -112,7 +114,7 @@ def test_no_header_takes_long(text: str) -> None:
         ("", None),
     ],
 )
-def test_next_link(value: str, expected: str | None) -> None:
+def test_next_link_of_a_header_returns_the_url_or_none(value: str, expected: str | None) -> None:
     assert next_link([value]) == expected
 
 
@@ -133,13 +135,13 @@ def test_next_link(value: str, expected: str | None) -> None:
         (None, None, "3", None),
     ],
 )
-def test_quota_pause(
+def test_quota_pause_of_rate_limit_headers_returns_seconds_or_none(
     remaining: str | None, limit: str | None, reset: str | None, expected: float | None
 ) -> None:
     assert quota_pause(remaining, limit, reset, 1_800_000_000) == expected
 
 
 @given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30))
-def test_quota_pause_is_total(remaining: str, limit: str, reset: str) -> None:
+def test_quota_pause_of_any_text_raises_nothing(remaining: str, limit: str, reset: str) -> None:
     told = quota_pause(remaining, limit, reset, 1_800_000_000)
     assert told is None or told >= 0

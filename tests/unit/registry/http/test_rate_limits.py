@@ -38,12 +38,14 @@ TAGS = [f"v{number}" for number in range(40)]
         ([], 2),
     ],
 )
-def test_default_in_flight(addresses: list[str], expected: int) -> None:
+def test_default_in_flight_of_addresses_returns_the_limit(addresses: list[str], expected: int) -> None:
     assert default_in_flight(addresses) == expected
 
 
 @pytest.mark.parametrize(("given", "expected"), [(None, 10), (1, 1), (3, 3), (25, 25)])
-async def test_in_flight_of_one_poll(registry: ScriptedRegistry, given: int | None, expected: int) -> None:
+async def test_poll_with_max_in_flight_keeps_the_limit(
+    registry: ScriptedRegistry, given: int | None, expected: int
+) -> None:
     registry.put(REPOSITORY, TAGS)
     registry.delay = 0.02
     async with RegistryClient(registry.url, max_in_flight=given) as client:
@@ -51,7 +53,7 @@ async def test_in_flight_of_one_poll(registry: ScriptedRegistry, given: int | No
     assert registry.most_in_flight == expected
 
 
-async def test_200_watchers_of_one_host_share_requests_in_flight_and_tokens(
+async def test_poll_of_200_watchers_of_one_host_shares_the_limit_and_tokens(
     registry: ScriptedRegistry,
 ) -> None:
     repositories = [f"team/app{number}" for number in range(20)]
@@ -82,7 +84,7 @@ async def test_200_watchers_of_one_host_share_requests_in_flight_and_tokens(
     assert 400 <= registry.by_kind["list"] <= 600
 
 
-async def test_connections_are_kept(registry: ScriptedRegistry) -> None:
+async def test_poll_of_two_clients_reuses_connections(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, TAGS)
     ports: set[int] = set()
 
@@ -125,7 +127,7 @@ async def paused(client: RegistryClient) -> RegistryError:
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("form", ["seconds", "date"])
-async def test_retry_after_is_heeded_without_asking_again(
+async def test_pause_with_retry_after_sends_no_further_request(
     registry: ScriptedRegistry, status: int, form: str
 ) -> None:
     server_clock = datetime(2030, 1, 1, tzinfo=UTC)  # not ours: the two must be told apart
@@ -143,7 +145,7 @@ async def test_retry_after_is_heeded_without_asking_again(
     assert registry.count() == 1
 
 
-async def test_a_pause_outlives_the_client(registry: ScriptedRegistry) -> None:
+async def test_pause_after_the_client_closes_continues(registry: ScriptedRegistry) -> None:
     registry.faults.append(answer_once(429, {"Retry-After": "120"}))
     for _ in range(2):
         async with RegistryClient(registry.url) as client:
@@ -152,14 +154,16 @@ async def test_a_pause_outlives_the_client(registry: ScriptedRegistry) -> None:
 
 
 @pytest.mark.parametrize("value", ["86400", "9999999999", "Fri, 01 Jan 2100 00:00:00 GMT"])
-async def test_a_pause_is_an_hour_at_most(registry: ScriptedRegistry, value: str) -> None:
+async def test_pause_with_a_long_retry_after_is_limited_to_an_hour(
+    registry: ScriptedRegistry, value: str
+) -> None:
     registry.faults.append(answer_once(429, {"Retry-After": value}))
     async with RegistryClient(registry.url) as client:
         error = await paused(client)
     assert 3590 < error.retry_after <= MAX_PAUSE
 
 
-async def test_a_short_pause_is_waited_out(registry: ScriptedRegistry) -> None:
+async def test_poll_with_a_short_pause_waits_and_continues(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, TAGS)
     registry.faults.append(answer_once(429, {"Retry-After": "1"}, "/manifests/"))
     async with RegistryClient(registry.url, max_in_flight=2) as client:
@@ -169,7 +173,7 @@ async def test_a_short_pause_is_waited_out(registry: ScriptedRegistry) -> None:
     assert registry.by_kind == {"list": 1, "head": len(TAGS)}
 
 
-async def test_a_long_pause_ends_a_poll_with_what_it_has(registry: ScriptedRegistry) -> None:
+async def test_poll_with_a_long_pause_ends_with_unknown_tags(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, TAGS)
 
     async def limited(request: web.Request) -> web.Response | None:
@@ -188,7 +192,7 @@ async def test_a_long_pause_ends_a_poll_with_what_it_has(registry: ScriptedRegis
         await paused(client)
 
 
-async def test_429_without_retry_after_backs_off_with_jitter() -> None:
+async def test_pause_without_retry_after_grows_with_jitter() -> None:
     waits = []
     for _ in range(30):
         pause = Pause("x")
@@ -204,7 +208,7 @@ async def test_429_without_retry_after_backs_off_with_jitter() -> None:
         assert len(set(column)) > 1 or base * 0.75 > MAX_PAUSE
 
 
-async def test_several_refusals_at_once_count_as_one() -> None:
+async def test_pause_with_simultaneous_refusals_counts_them_as_one() -> None:
     pause = Pause("x")
     started = time.monotonic()
     for _ in range(10):
@@ -219,14 +223,14 @@ async def test_several_refusals_at_once_count_as_one() -> None:
     assert pause.remaining < 1.3
 
 
-async def test_what_is_longer_counts() -> None:
+async def test_pause_with_a_shorter_second_pause_keeps_the_longer() -> None:
     pause = Pause("x")
     pause.begin(60, time.monotonic())
     pause.begin(3, time.monotonic())
     assert 59 < pause.remaining <= 60
 
 
-async def test_only_that_registry_waits(registry: ScriptedRegistry) -> None:
+async def test_pause_of_one_registry_leaves_another_unaffected(registry: ScriptedRegistry) -> None:
     registry.faults.append(answer_once(429, {"Retry-After": "120"}))
     async with ScriptedRegistry().served("127.0.0.2") as other:
         other.put(REPOSITORY, TAGS)
@@ -235,7 +239,7 @@ async def test_only_that_registry_waits(registry: ScriptedRegistry) -> None:
             assert len(await free.list_tags(REPOSITORY)) == len(TAGS)
 
 
-async def test_a_pause_holds_for_all_clients_of_the_registry(registry: ScriptedRegistry) -> None:
+async def test_pause_of_a_registry_applies_to_all_its_clients(registry: ScriptedRegistry) -> None:
     registry.faults.append(answer_once(429, {"Retry-After": "120"}))
     async with RegistryClient(registry.url) as one, RegistryClient(registry.url) as two:
         await paused(one)
@@ -243,7 +247,9 @@ async def test_a_pause_holds_for_all_clients_of_the_registry(registry: ScriptedR
     assert registry.count() == 1
 
 
-async def test_a_pause_that_the_token_service_asks_for(registry: ScriptedRegistry) -> None:
+async def test_pause_with_a_429_of_the_token_service_applies_to_the_registry(
+    registry: ScriptedRegistry,
+) -> None:
     registry.sign_in = SignIn()
     registry.put(REPOSITORY, TAGS)
     registry.faults.append(answer_once(429, {"Retry-After": "120"}, "/token"))
@@ -253,7 +259,7 @@ async def test_a_pause_that_the_token_service_asks_for(registry: ScriptedRegistr
     assert registry.by_kind == {"list": 1, "token": 1}
 
 
-async def test_ratelimit_remaining_of_nothing_is_respected(registry: ScriptedRegistry) -> None:
+async def test_pause_with_ratelimit_remaining_0_begins(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, TAGS)
     headers = {
         "ratelimit-limit": "100;w=21600",
@@ -268,7 +274,7 @@ async def test_ratelimit_remaining_of_nothing_is_respected(registry: ScriptedReg
     assert registry.count() == 1
 
 
-async def test_ratelimit_remaining_of_something_is_no_pause(registry: ScriptedRegistry) -> None:
+async def test_pause_with_ratelimit_remaining_1_does_not_begin(registry: ScriptedRegistry) -> None:
     registry.put(REPOSITORY, TAGS)
     headers = {"ratelimit-remaining": "1;w=21600", "Docker-Content-Digest": digest_of("first")}
     registry.faults.append(answer_once(200, headers, "/manifests/"))
@@ -277,7 +283,7 @@ async def test_ratelimit_remaining_of_something_is_no_pause(registry: ScriptedRe
         await client.list_tags(REPOSITORY)
 
 
-async def test_github_429_on_ten_lists_at_once(registry: ScriptedRegistry) -> None:
+async def test_list_tags_with_two_in_flight_stays_below_githubs_limit(registry: ScriptedRegistry) -> None:
     """GHCR refuses about ten lists at once: with two in flight, ten watchers get through."""
     registry.put(REPOSITORY, TAGS)
     registry.delay = 0.01
