@@ -11,7 +11,9 @@ from airflow_registry_triggers import WebhookNotifier
 
 notify = WebhookNotifier(webhook_conn_id="alerts", payload={"text": "{{ dag.dag_id }} failed"})
 
-with DAG("notify_on_failure", schedule="@daily", catchup=False, default_args={"on_failure_callback": notify}):
+with DAG(
+    "notify_on_failure", schedule="@daily", catchup=False, default_args={"on_failure_callback": notify}
+) as dag:
 
     @task
     def report() -> None:

@@ -9,7 +9,7 @@ from airflow.sdk import DAG, task
 
 from airflow_registry_triggers.hooks.registry import RegistryHook
 
-with DAG("record_release_digests", schedule="@daily", catchup=False):
+with DAG("record_release_digests", schedule="@daily", catchup=False) as dag:
 
     @task
     def record() -> dict[str, str | None]:
