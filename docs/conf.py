@@ -33,6 +33,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_inherit_docstrings = False
+autodoc_preserve_defaults = True
 
 html_theme = "furo"
 html_title = project
