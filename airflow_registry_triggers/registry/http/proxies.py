@@ -46,11 +46,11 @@ def parse_proxy(text: str, source: str = "proxy") -> Proxy:
     except ValueError:
         url, usable = URL(), False
     if not usable:
-        shown = text.rpartition("@")[2]
+        # Any part of a text that cannot be read may be a password, so none of it is shown.
         raise ValueError(
-            f"{source}={shown!a} is not the URL of a proxy. Use http://host:port or "
-            "http://user:password@host:port"
-        )
+            f"{source} is not the URL of a proxy (its value is not shown, as it may contain a login). "
+            "Use http://host:port or http://user:password@host:port"
+        ) from None
     return Proxy(url.origin() if url.user is None else url.with_path("/"), str(url.origin()))
 
 
