@@ -19,7 +19,7 @@ from airflow_registry_triggers.registry.flapping import FLAPS_KEY
 from airflow_registry_triggers.registry.watermark import HEAD_KEY, Watermark
 
 if TYPE_CHECKING:
-    from airflow_registry_triggers.common.state_store import Store
+    from airflow_registry_triggers.common.chunked_values import Store
 
 __all__ = ["INDEX_KEY", "UNUSED_DAYS", "mark_used"]
 

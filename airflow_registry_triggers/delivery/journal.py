@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from airflow_registry_triggers.access_record import BODY_LEFT_OUT, AccessRecord
-from airflow_registry_triggers.common.state_store import MAX_VALUE, Store, load_chunked, save_chunked
+from airflow_registry_triggers.common.chunked_values import MAX_VALUE, Store, load_chunked, save_chunked
 from airflow_registry_triggers.webhook.outcome import Outcome
 
 if TYPE_CHECKING:

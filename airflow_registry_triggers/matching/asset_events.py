@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_registry_triggers.common.state_store import load_chunked, save_chunked
+from airflow_registry_triggers.common.chunked_values import load_chunked, save_chunked
 from airflow_registry_triggers.matching.items import InputItem, flattened, numbered
 from airflow_registry_triggers.notification import InvalidNotification, Notification
 

@@ -25,7 +25,7 @@ from airflow_registry_triggers.common.metrics import SENSOR, count_detected
 from airflow_registry_triggers.common.state_store import SharedStateMixin, state_prefix
 from airflow_registry_triggers.common.templating import is_literal
 from airflow_registry_triggers.exceptions import InvalidArgument, RegistryFault
-from airflow_registry_triggers.hooks.registry import RegistryHook, RegistryTarget
+from airflow_registry_triggers.hooks.registry import RegistryHook
 from airflow_registry_triggers.matching.inputs import notifications_of_conf
 from airflow_registry_triggers.registry.confirmation import Confirmations
 from airflow_registry_triggers.registry.errors import RegistryError
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from airflow_registry_triggers.hooks.registry_target import RegistryTarget
     from airflow_registry_triggers.registry.poll import Poll
     from airflow_registry_triggers.registry.poll_memory import PollMemory
     from airflow_registry_triggers.registry.watermark import Watermark

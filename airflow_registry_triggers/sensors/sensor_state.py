@@ -15,12 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_registry_triggers.common.state_store import (
-    STATE_ASSET,
-    WatermarkStore,
-    load_chunked,
-    save_chunked,
-)
+from airflow_registry_triggers.common.chunked_values import load_chunked, save_chunked
+from airflow_registry_triggers.common.state_store import STATE_ASSET, WatermarkStore
 from airflow_registry_triggers.notification import Notification
 from airflow_registry_triggers.registry.confirmation import Confirmations
 from airflow_registry_triggers.registry.poll_memory import PollMemory
@@ -28,7 +24,7 @@ from airflow_registry_triggers.registry.poll_memory import PollMemory
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_registry_triggers.hooks.registry import WatchSettings
+    from airflow_registry_triggers.hooks.watch_settings import WatchSettings
     from airflow_registry_triggers.registry.poll import Poll
     from airflow_registry_triggers.registry.watermark import Watermark
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from airflow_registry_triggers.hooks.registry import RegistryHook, RegistryTarget, target_of
+from airflow_registry_triggers.hooks.registry import RegistryHook
+from airflow_registry_triggers.hooks.registry_target import RegistryTarget, target_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection

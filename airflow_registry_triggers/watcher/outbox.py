@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_registry_triggers.common.state_store import aload_chunked, asave_chunked
+from airflow_registry_triggers.common.chunked_values import aload_chunked, asave_chunked
 from airflow_registry_triggers.notification import Notification
 
 if TYPE_CHECKING:

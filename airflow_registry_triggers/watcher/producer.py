@@ -22,7 +22,7 @@ from airflow_registry_triggers.watcher.watched_asset import WatchedAsset
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
-    from airflow_registry_triggers.hooks.registry import RegistryTarget
+    from airflow_registry_triggers.hooks.registry_target import RegistryTarget
     from airflow_registry_triggers.registry.client import RegistryClient
     from airflow_registry_triggers.watcher.push_batch import PushBatch
 

@@ -45,7 +45,7 @@ from airflow_registry_triggers.watcher.push_batch import PushBatch, split
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_registry_triggers.hooks.registry import RegistryTarget
+    from airflow_registry_triggers.hooks.registry_target import RegistryTarget
     from airflow_registry_triggers.notification import Notification
     from airflow_registry_triggers.registry.client import RegistryClient
     from airflow_registry_triggers.registry.poll import Poll

@@ -17,16 +17,19 @@ from typing import TYPE_CHECKING
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from airflow_registry_triggers.addresses.guard import GuardedResolver
-from airflow_registry_triggers.addresses.table import METADATA_NAMES, address_class, parse_address
+from airflow_registry_triggers.addresses.table import (
+    EVERYWHERE,
+    METADATA_NAMES,
+    address_class,
+    is_never_allowed,
+    parse_address,
+)
 
 if TYPE_CHECKING:
     from aiohttp import AddrInfoType
     from yarl import URL
 
 __all__ = ["DestinationBlocked", "Destinations", "GuardedLookup"]
-
-_EVERYWHERE = ("0.0.0.0/0", "::/0")
-_NEVER = ("cloud metadata", "link-local", "scoped to a zone", "multicast", "broadcast", "not an address")
 
 
 class DestinationBlocked(OSError):
@@ -77,7 +80,7 @@ class Destinations:
         if found is None:
             return
         where = f"the address {address}" if host == address else f"{host} has the address {address}, which"
-        if found.startswith(_NEVER):
+        if is_never_allowed(address):
             raise DestinationBlocked(f"{where} is blocked ({found})")
         if address not in self._own and not self._own_is_private:
             raise DestinationBlocked(
@@ -118,7 +121,7 @@ class GuardedLookup(AbstractResolver):
 
     def __init__(self, destinations: Destinations) -> None:
         self._destinations = destinations
-        self._resolver = GuardedResolver(_EVERYWHERE)  # a lookup in a daemon thread, with a deadline
+        self._resolver = GuardedResolver(EVERYWHERE)  # a lookup in a daemon thread, with a deadline
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC

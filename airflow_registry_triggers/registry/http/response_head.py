@@ -146,5 +146,5 @@ class RepairingConnector(aiohttp.TCPConnector):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
-        # aiohttp has no public way to choose the protocol; test_response_head.py covers this attribute.
+        # aiohttp has no public way to choose the protocol of a connection.
         self._factory = partial(_RepairingHandler, loop=self._loop)  # type: ignore[assignment]

@@ -8,15 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_registry_triggers import RegistryPushSensor, TriggerMatchOperator
-from airflow_registry_triggers.common.state_store import (
-    STATE_ASSET,
-    WatermarkStore,
+from airflow_registry_triggers.common.chunked_values import (
     aload_chunked,
     asave_chunked,
     load_chunked,
     save_chunked,
-    state_prefix,
 )
+from airflow_registry_triggers.common.state_store import STATE_ASSET, WatermarkStore, state_prefix
 from airflow_registry_triggers.registry.watermark import TagState, WatchScope, Watermark
 from airflow_registry_triggers.tag_rule import TagRule
 

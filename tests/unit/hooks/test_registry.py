@@ -11,8 +11,10 @@ import pytest
 from airflow.sdk import Connection
 
 from airflow_registry_triggers.exceptions import RegistryFault
-from airflow_registry_triggers.hooks import registry
-from airflow_registry_triggers.hooks.registry import RegistryHook, WatchSettings, target_of
+from airflow_registry_triggers.hooks import registry_target
+from airflow_registry_triggers.hooks.registry import RegistryHook
+from airflow_registry_triggers.hooks.registry_target import target_of
+from airflow_registry_triggers.hooks.watch_settings import WatchSettings
 from airflow_registry_triggers.registry.errors import RegistryError
 from tests.unit.registry.scripted_registry import ScriptedRegistry, SignIn, digest_of
 
@@ -130,7 +132,7 @@ def test_target_repr_shows_no_password_and_no_proxy_login():
 
 def test_target_of_a_connection_lets_airflow_mask_its_secrets(monkeypatch):
     masked = []
-    monkeypatch.setattr(registry, "mask_secret", masked.append)
+    monkeypatch.setattr(registry_target, "mask_secret", masked.append)
     target_of(conn("http", host="h", login="u", password="p", extra={"X-Auth": "header-value"}))
     assert masked == ["p", "dTpw", "header-value"]
 

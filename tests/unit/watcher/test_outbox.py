@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from airflow_registry_triggers.common.state_store import load_chunked, save_chunked
+from airflow_registry_triggers.common.chunked_values import load_chunked, save_chunked
 from airflow_registry_triggers.watcher import outbox as module
 from airflow_registry_triggers.watcher.outbox import (
     DETACHED_KEY,

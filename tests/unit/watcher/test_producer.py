@@ -11,8 +11,9 @@ import pytest
 from aiohttp import web
 from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome, SharedStreamManager
 
-from airflow_registry_triggers.common.state_store import WatermarkStore, load_chunked
-from airflow_registry_triggers.hooks.registry import RegistryTarget
+from airflow_registry_triggers.common.chunked_values import load_chunked
+from airflow_registry_triggers.common.state_store import WatermarkStore
+from airflow_registry_triggers.hooks.registry_target import RegistryTarget
 from airflow_registry_triggers.registry.asset_uri import asset_name
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.tag_rule import TagRule

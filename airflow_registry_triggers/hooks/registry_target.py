@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""The registry, the login and the settings that a Connection and a repository give together."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airflow.sdk.log import mask_secret
+
+from airflow_registry_triggers.hooks.connection_address import ConnectionAddress, parse_address
+from airflow_registry_triggers.hooks.connection_extra import HTTP_OPTIONS, ConnectionExtra
+from airflow_registry_triggers.hooks.watch_settings import FACTS, WatchSettings
+from airflow_registry_triggers.oci_names import DOCKER_HUB_HOST, docker_hub_repository, is_docker_hub
+from airflow_registry_triggers.registry.names import RepositoryReference
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+    from airflow_registry_triggers.registry.client import RegistryClient
+    from airflow_registry_triggers.registry.errors import RegistryError
+    from airflow_registry_triggers.registry.poll import Poll
+    from airflow_registry_triggers.registry.poll_memory import PollMemory
+    from airflow_registry_triggers.registry.scope import FirstRun
+    from airflow_registry_triggers.registry.tag_source import TagSource
+    from airflow_registry_triggers.registry.watermark import Watermark
+    from airflow_registry_triggers.tag_rule import TagRule
+
+__all__ = ["RegistryTarget", "target_of"]
+
+_FIELDS = frozenset(
+    {
+        *FACTS,
+        "ca_file",
+        "confirm_polls",
+        "first_run",
+        "flap_limit",
+        "max_in_flight",
+        "poll_interval",
+        "proxy",
+        "referrers",
+        "scheme",
+        "storm_limit",
+        "timezone",
+        "updates",
+    }
+)
+
+_CONTROL_NAMES = {"\n": "a line feed", "\r": "a carriage return", "\t": "a tab", "\0": "a NUL"}
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryTarget:
+    """
+    A registry with its login, and a repository of it.
+
+    :param conn_id: id of the Connection
+    :param base_url: scheme, host, port and path prefix of the registry
+    :param repository: full name of the repository
+    :param proxy: URL of the proxy; None for the environment's
+    """
+
+    conn_id: str
+    base_url: str
+    repository: str
+    username: str | None
+    password: str | None = field(repr=False)
+    ca_file: str | None
+    max_in_flight: int | None
+    proxy: str | None = field(repr=False)
+    settings: WatchSettings
+
+    @property
+    def registry(self) -> str:
+        """Name of the registry as in ids and notifications: ``host[:port][/prefix]``."""
+        from airflow_registry_triggers.registry.names import base_of, registry_name
+
+        return registry_name(base_of(self.base_url))
+
+    def client(self) -> RegistryClient:
+        """
+        Return a client, to be used as an async context manager. Airflow masks its tokens in logs.
+
+        :raises RegistryError: ``credentials``, if login or password contain a control character
+        """
+        from airflow_registry_triggers.registry.client import RegistryClient
+
+        self._check_login()
+        return RegistryClient(
+            self.base_url,
+            username=self.username,
+            password=self.password,
+            ca_file=self.ca_file,
+            max_in_flight=self.max_in_flight,
+            proxy=self.proxy,
+            on_secret=mask_secret,
+        )
+
+    async def poll(
+        self,
+        watermark: Watermark,
+        rule: TagRule,
+        first_run: FirstRun | None = None,
+        memory: PollMemory | None = None,
+    ) -> Poll:
+        """
+        Find the pushes since the watermark.
+
+        :param watermark: the stored watermark
+        :param rule: the watched tags
+        :param first_run: mode of the first poll; default the Connection's
+        :param memory: memory of the earlier polls; changed in place
+        :raises RegistryError: the registry could not be read
+        """
+        async with self.client() as client:
+            return await self.poll_with(client, watermark, rule, first_run, memory)
+
+    async def poll_with(
+        self,
+        client: TagSource,
+        watermark: Watermark,
+        rule: TagRule,
+        first_run: FirstRun | None = None,
+        memory: PollMemory | None = None,
+    ) -> Poll:
+        """
+        Find the pushes since the watermark with an open client; see :meth:`poll`.
+
+        :param client: the client
+        :param watermark: the stored watermark
+        :param rule: the watched tags
+        :param first_run: mode of the first poll; default the Connection's
+        :param memory: memory of the earlier polls; changed in place
+        """
+        from airflow_registry_triggers.registry.poll import poll
+
+        settings = self.settings
+        return await poll(
+            client,
+            self.repository,
+            watermark,
+            rule,
+            first_run or settings.first_run,
+            updates=settings.updates,
+            referrers=settings.referrers,
+            storm_limit=settings.storm_limit,
+            confirm_polls=settings.confirm_polls,
+            flap_limit=settings.flap_limit,
+            timezone=settings.timezone,
+            repository_facts=settings.facts,
+            memory=memory,
+        )
+
+    def describe(self, error: RegistryError) -> str:
+        """Return the text of an error with the Connection, the URL and the kind of the error."""
+        return f"Connection {self.conn_id!r}, {self.base_url}, {error.kind}: {error}"
+
+    def _check_login(self) -> None:
+        from airflow_registry_triggers.registry.errors import RegistryError
+
+        for name, value in (("login", self.username), ("password", self.password)):
+            found = next((char for char in value or "" if ord(char) < 32 or ord(char) == 127), None)
+            if found is not None:
+                shown = _CONTROL_NAMES.get(found, f"the control character U+{ord(found):04X}")
+                raise RegistryError(
+                    f"the {name} of the Connection contains {shown}, often the end of a line that was copied "
+                    f"with it. Enter the {name} again without it",
+                    kind="credentials",
+                )
+
+
+def target_of(connection: Connection, repository: str | None = None) -> RegistryTarget:
+    """
+    Read a Connection, and let Airflow mask its secrets in logs.
+
+    :param connection: an ``oci_registry``, ``docker`` or ``http`` Connection
+    :param repository: ``team/app``, or with a host, ``ghcr.io/team/app``
+    :raises ValueError: the Connection or the repository is not valid
+    """
+    conn_id = str(connection.conn_id)
+    read = ConnectionExtra(connection.extra_dejson, conn_id)
+    _mask_secrets(connection, read)
+    reference = RepositoryReference.parse(repository) if repository else None
+    address = _address(connection, read)
+    return RegistryTarget(
+        conn_id=conn_id,
+        base_url=_base_url(address, conn_id, reference.host if reference else None),
+        repository=_repository(reference, address),
+        username=connection.login or None,
+        password=connection.password or None,
+        ca_file=read.text("ca_file") or None,
+        max_in_flight=read.integer("max_in_flight", 0, at_least=1) or None,
+        proxy=_proxy(connection, read, address.scheme),
+        settings=WatchSettings.from_extra(read.extra, conn_id),
+    )
+
+
+def _mask_secrets(connection: Connection, read: ConnectionExtra) -> None:
+    """Mask the password, the login in its Basic form and, in an http Connection, the values of headers."""
+    password = connection.password
+    if password:
+        pair = f"{connection.login or ''}:{password}".encode()
+        mask_secret(password)
+        mask_secret(base64.b64encode(pair).decode())
+    if connection.conn_type != "http":
+        return
+    for name, value in read.extra.items():
+        if name in _FIELDS or name in HTTP_OPTIONS:
+            continue
+        mask_secret(value)
+        if not isinstance(value, str):
+            raise ValueError(
+                f"Connection {read.conn_id!r}: the extra {name!r} must be text. In an http Connection, each "
+                "key of the extra is one header"
+            )
+
+
+def _repository(reference: RepositoryReference | None, address: ConnectionAddress) -> str:
+    if reference is None:
+        return ""
+    return docker_hub_repository(reference.name) if is_docker_hub(address.host) else reference.name
+
+
+def _address(connection: Connection, read: ConnectionExtra) -> ConnectionAddress:
+    default = "https"
+    if connection.conn_type == "http":  # as the http provider reads it
+        default = connection.schema or "http"
+    address = parse_address(connection, read.text("scheme", default))
+    if address.query:
+        raise ValueError(f"Connection {read.conn_id!r}: the host must be host, host:port or host/prefix")
+    if address.scheme not in ("http", "https"):
+        raise ValueError(f"Connection {read.conn_id!r}: the scheme {address.scheme!r} must be https or http")
+    return address
+
+
+def _base_url(address: ConnectionAddress, conn_id: str, wanted: str | None) -> str:
+    authority = address.authority if address.host else ""
+    if is_docker_hub(authority):
+        # The address that "docker login" uses is not the host that answers requests.
+        return f"{address.scheme}://{DOCKER_HUB_HOST}"
+    if not authority and not wanted:
+        raise ValueError(
+            f"Connection {conn_id!r} has no host. Set it, or write the host before the repository, such as "
+            "'ghcr.io/team/app'"
+        )
+    if authority and wanted and wanted != authority:
+        # The login of one registry must not be sent to another.
+        raise ValueError(
+            f"The repository is on {wanted}, but Connection {conn_id!r} is for {authority}. Use a Connection "
+            "for that host, or one without a host"
+        )
+    parts = address.path_parts
+    if parts and parts[-1] == "v2":
+        parts.pop()
+    return "/".join([f"{address.scheme}://{authority or wanted}", *parts])
+
+
+def _proxy(connection: Connection, read: ConnectionExtra, scheme: str) -> str | None:
+    """Return the proxy's URL; an http Connection may hold one for each scheme, as ``requests`` reads it."""
+    proxies = read.extra.get("proxies")
+    if connection.conn_type == "http" and isinstance(proxies, Mapping) and not read.has("proxy"):
+        read = ConnectionExtra({"proxy": proxies.get(scheme)}, read.conn_id)
+    return read.secret("proxy") or None
