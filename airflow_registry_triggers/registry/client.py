@@ -30,7 +30,8 @@ from airflow_registry_triggers.registry.http.responses import (
     is_registry,
     not_a_registry,
 )
-from airflow_registry_triggers.registry.http.session import Options, Transport
+from airflow_registry_triggers.registry.http.session import Transport
+from airflow_registry_triggers.registry.http.session_state import Options
 from airflow_registry_triggers.registry.names import base_of, registry_name
 
 if TYPE_CHECKING:

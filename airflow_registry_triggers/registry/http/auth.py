@@ -8,7 +8,7 @@ import asyncio
 import re
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,15 +22,12 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.registry.http.headers import Challenge
     from airflow_registry_triggers.registry.http.tokens import Token, TokenKey, TokenStore
 
-__all__ = ["AuthState", "Authenticator", "SignIn"]
+__all__ = ["REFUSALS", "AuthState", "Authenticator"]
 
 # The actions that reading takes. Azure requires the last two to list tags and to read digests.
 _ACTIONS = ("pull", "metadata_read", "content_read")
 _REPOSITORY_SCOPE = re.compile(r"(repository(?:\([a-z0-9]+\))?:[^\s\"]{1,512}):([^\s:\"]*)")
 _MAX_NAMED_SCOPES = 1000
-_CLOCK_SKEW = 1.0
-_REFUSAL_COUNTS_FOR = 60.0
-_MAX_RESCOPES = 2
 REFUSALS = frozenset({400, 401, 403})
 """Statuses that a token which is no longer valid can cause; Amazon's public registry answers 400."""
 
@@ -85,6 +82,11 @@ class AuthState:
         wanted = {action for _, actions in named for action in actions.split(",")}
         if wanted & set(_ACTIONS[1:]):
             self.actions = set(_ACTIONS)
+
+    def record_refusal(self, repository: str) -> None:
+        """Record that the registry refused a new token for a repository."""
+        self.refused_at[repository] = time.monotonic()
+        _trim(self.refused_at, _MAX_NAMED_SCOPES)
 
 
 def _trim(mapping: dict[str, Any], size: int) -> None:
@@ -195,125 +197,6 @@ class Authenticator:
                 f"{self._origin}: the realm in its challenge, {realm.origin()}, has no TLS; {what} there"
             )
         return realm
-
-
-class SignIn:
-    """
-    The authentication of one request, over all its repetitions.
-
-    :param authenticator: of the origin that is asked
-    :param repository: full name of the repository; empty for the registry as a whole
-    """
-
-    def __init__(self, authenticator: Authenticator, repository: str) -> None:
-        self._auth = authenticator
-        self._state = authenticator.state
-        self._repository = repository
-        self._candidate = 0
-        self._rescopes = 0
-        self._tried: set[str] = set()
-        self._credentials: Credentials | None = None
-        self._header: str | None = None
-        self._token: Token | None = None
-        self._was_stored = False
-
-    async def header(self) -> str | None:
-        """
-        Return the header, None before the registry has sent a challenge.
-
-        :raises RegistryError: there is no token
-        """
-        self._token = None
-        self._credentials = await self._auth.credentials()
-        challenge = self._state.challenge
-        if self._credentials.bearer or challenge is None:
-            self._header = self._credentials.bearer
-        elif challenge.scheme == "basic":
-            self._header = self._credentials.basic
-        else:
-            self._token, self._was_stored = await self._next_token()
-            self._header = self._token.header
-        return self._header
-
-    async def recover(self, status: int, challenges: Iterable[Challenge]) -> bool:
-        """
-        Return whether the request is worth repeating after a 400, 401 or 403.
-
-        :param challenges: of the answer
-        """
-        challenge = _supported(challenges)
-        if status == 401 and challenge is not None:
-            self._state.learn(challenge, self._repository)
-        if self._token is not None:
-            return await self._recover_token(self._token, status)
-        if status != 401 or self._credentials is None:
-            return False
-        if self._header is not None:
-            return self._once("login") and self._auth.login.reject(self._credentials)
-        if challenge is None or not self._once("challenge"):
-            return False
-        return challenge.scheme == "bearer" or self._credentials.basic is not None
-
-    def accepted(self, status: int) -> None:
-        """Remember the scope of a token that the registry accepted."""
-        if self._token is None or status >= 400:
-            return
-        self._state.refused_at.pop(self._repository, None)
-        candidates = self._state.candidates(self._repository)
-        if len(candidates) > 1 and self._token.scope in candidates:
-            offered = self._state.challenge.parameters.get("scope", "") if self._state.challenge else ""
-            self._state.prefers_challenged = self._token.scope == offered
-
-    async def _next_token(self) -> tuple[Token, bool]:
-        candidates = self._state.candidates(self._repository)
-        while True:
-            last = self._candidate >= len(candidates) - 1
-            try:
-                scope = candidates[min(self._candidate, len(candidates) - 1)]
-                return await self._auth.token(self._repository, scope)
-            except RegistryError as error:
-                # Some token services reject a scope that they do not know; the next one may be theirs.
-                if last or error.kind != "credentials" or error.status is None:
-                    raise
-                self._candidate += 1
-
-    async def _recover_token(self, token: Token, status: int) -> bool:
-        candidates = self._state.candidates(self._repository)
-        refused = self._state.refused_at.get(self._repository, -_REFUSAL_COUNTS_FOR)
-        # A registry that denies 1,000 tags must not cost 1,000 new tokens.
-        denied = time.monotonic() - refused < _REFUSAL_COUNTS_FOR
-        if token.scope not in candidates and self._rescopes < _MAX_RESCOPES:
-            self._rescopes, self._candidate = self._rescopes + 1, 0
-        elif self._was_stored and not denied and self._once("stored"):
-            pass
-        elif not denied and self._candidate + 1 < len(candidates):
-            self._candidate += 1
-        elif not denied and self._once("skew"):
-            # A token service whose clock is ahead issues tokens that are not valid yet.
-            self._candidate = 0
-            await asyncio.sleep(_CLOCK_SKEW)
-        else:
-            self._refuse(token, status, denied)
-            return False
-        self._auth.drop(self._repository, token)
-        return True
-
-    def _refuse(self, token: Token, status: int, denied: bool) -> None:
-        if not denied:
-            self._state.refused_at[self._repository] = time.monotonic()
-            _trim(self._state.refused_at, _MAX_NAMED_SCOPES)
-        if status == 401:
-            self._auth.drop(self._repository, token)
-
-    def _once(self, what: str) -> bool:
-        is_new = what not in self._tried
-        self._tried.add(what)
-        return is_new
-
-
-def _supported(challenges: Iterable[Challenge]) -> Challenge | None:
-    offered = {challenge.scheme: challenge for challenge in reversed(list(challenges))}
-    return offered.get("bearer") or offered.get("basic")
 
 
 def _refused(text: str) -> RegistryError:

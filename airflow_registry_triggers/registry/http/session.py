@@ -7,95 +7,31 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from airflow_registry_triggers.http_dates import parse_http_date, parse_retry_after
 from airflow_registry_triggers.registry.errors import RegistryError
-from airflow_registry_triggers.registry.http.auth import REFUSALS, Authenticator, AuthState, SignIn
+from airflow_registry_triggers.registry.http.auth import REFUSALS, Authenticator, AuthState
 from airflow_registry_triggers.registry.http.connections import Connections
 from airflow_registry_triggers.registry.http.credentials import Credentials, Login
-from airflow_registry_triggers.registry.http.head_support import HeadSupport
 from airflow_registry_triggers.registry.http.headers import parse_challenges, quota_pause
-from airflow_registry_triggers.registry.http.proxies import Proxies, Proxy
+from airflow_registry_triggers.registry.http.proxies import Proxies
 from airflow_registry_triggers.registry.http.rate_limits import Limits, Pause, default_in_flight
 from airflow_registry_triggers.registry.http.request import Answer, Request, exchange
+from airflow_registry_triggers.registry.http.session_state import Identity, Memory, Options
+from airflow_registry_triggers.registry.http.sign_in import SignIn
 from airflow_registry_triggers.registry.http.tokens import TokenStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from yarl import URL
 
-__all__ = ["Memory", "Options", "Transport", "forget_everything"]
+__all__ = ["Transport", "forget_everything"]
 
 _MAX_MEMORIES = 1024
-_MAX_ORIGINS = 16
 _MAX_REPETITIONS = 8
-
-Identity = tuple[str, str]
-
-
-@dataclass(slots=True)
-class Memory:
-    """
-    The memory of the process about one registry and login. It outlives connections and event loops.
-
-    :param sign_in: terms of the registry itself
-    :param elsewhere: terms of origins that the registry redirects to
-    :param redirects_to: the origin elsewhere that asked for a token last
-    :param page_size: the position in ``PAGE_SIZES`` from which listings start
-    :param proves_page_size: whether a listing succeeded with it
-    """
-
-    pause: Pause
-    sign_in: AuthState = field(default_factory=AuthState)
-    elsewhere: dict[str, AuthState] = field(default_factory=dict)
-    head: HeadSupport = field(default_factory=HeadSupport)
-    redirects_to: URL | None = None
-    page_size: int = 0
-    proves_page_size: bool = False
-
-    def terms_of(self, origin: URL) -> AuthState:
-        """Return the terms of an origin that the registry redirects to."""
-        name = str(origin)
-        if name not in self.elsewhere:
-            while len(self.elsewhere) >= _MAX_ORIGINS:
-                del self.elsewhere[next(iter(self.elsewhere))]
-            self.elsewhere[name] = AuthState()
-        return self.elsewhere[name]
-
-
-@dataclass(frozen=True)
-class Options:
-    """
-    Settings of a transport.
-
-    :param base: base URL of the registry
-    :param ca_file: certificates in PEM form that are trusted in addition to the system's
-    :param max_in_flight: requests in flight; None: 10 on a private network, else 2
-    :param proxy: None: the environment's proxy
-    :param on_secret: called with each value that logs must mask
-    """
-
-    base: URL
-    login: Login
-    ca_file: str | None = None
-    max_in_flight: int | None = None
-    proxy: Proxy | None = None
-    on_secret: Callable[[str], None] = field(default=lambda value: None, compare=False)
-
-    @property
-    def identity(self) -> Identity:
-        """The registry and a hash of the login."""
-        return (str(self.base), self.login.key)
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """Clients with equal keys share one transport."""
-        proxy = self.proxy.url if self.proxy else None
-        return (self.identity, self.ca_file, self.max_in_flight, proxy)
 
 
 _memories: dict[Identity, Memory] = {}
