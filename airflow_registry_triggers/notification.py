@@ -107,10 +107,7 @@ def push_id(epoch: str, registry: str, repository: str, tag: str, generation: in
 
     :param epoch: random value stored with the first baseline, so that ids do not repeat after lost state
     :param registry: host of the registry, with its port where it is not the default
-    :param repository: full name of the repository
-    :param tag: the tag that was pushed
     :param generation: number of changes of the tag; tells A, B, A apart
-    :param digest: digest that the tag points to
     :return: 32 hexadecimal digits
     """
     return _hex32(epoch, registry, repository, tag, generation, digest)
@@ -226,11 +223,7 @@ class Notification:
         return TagState(self.tag, self.generation or 0, self.digest)
 
     def with_event(self, **fields: Any) -> Notification:
-        """
-        Return a copy with these fields of ``event`` set.
-
-        :param fields: names and JSON values
-        """
+        """Return a copy with these fields of ``event`` set to JSON values."""
         return Notification({**self._data, "event": {**self._event, **fields}})
 
     def with_fallback_id(self, source: str, position: int) -> Notification:
@@ -238,7 +231,6 @@ class Notification:
         Return the notification with an id, adding one if it is missing.
 
         :param source: the run or the asset event that carried the notification
-        :param position: index of the notification in its source
         """
         if self.id:
             return self
@@ -253,24 +245,15 @@ class Notification:
         return {key: _in_order(self._data[key], order) for key, order in _REGISTRY_FORM.items()}
 
     def webhook_id(self, trigger_name: str) -> str:
-        """
-        Return the id of the delivery by one trigger, the same for each attempt.
-
-        :param trigger_name: name of the trigger
-        :return: ``msg_`` and 32 hexadecimal digits
-        """
+        """Return ``msg_`` and 32 hexadecimal digits: the id of one trigger's delivery, in each attempt."""
         return f"msg_{_hex32(self.id, trigger_name)}"
 
 
 def _in_order(part: Mapping[str, Any], order: tuple[str, ...]) -> dict[str, Any]:
     known = [key for key in order if key in part]
     keys = (*known, *(key for key in part if key not in order))
-    return {key: _copied(part[key]) for key in keys}
-
-
-def _copied(value: Any) -> Any:
     # deepcopy is the slowest step of building a body, and most values are text.
-    return value if isinstance(value, str) else copy.deepcopy(value)
+    return {key: part[key] if isinstance(part[key], str) else copy.deepcopy(part[key]) for key in keys}
 
 
 def _full_name(repository: Mapping[str, Any]) -> str:

@@ -12,17 +12,9 @@ from yarl import URL
 from airflow_registry_triggers.oci_names import checked_repository, checked_tag, is_docker_hub
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.http.credentials import Credentials, Login
-from airflow_registry_triggers.registry.http.headers import next_link
-from airflow_registry_triggers.registry.http.pagination import (
-    PAGE_SIZES,
-    KnownDigest,
-    Listing,
-    ListingReader,
-    next_page,
-)
+from airflow_registry_triggers.registry.http.pagination import KnownDigest, Listing
 from airflow_registry_triggers.registry.http.proxies import parse_proxy
 from airflow_registry_triggers.registry.http.rate_limits import Limits
-from airflow_registry_triggers.registry.http.request import Answer, display_url
 from airflow_registry_triggers.registry.http.responses import (
     digest_in_header,
     digest_of_manifest,
@@ -33,10 +25,13 @@ from airflow_registry_triggers.registry.http.responses import (
 from airflow_registry_triggers.registry.http.session import Transport
 from airflow_registry_triggers.registry.http.session_state import Options
 from airflow_registry_triggers.registry.names import base_of, registry_name
+from airflow_registry_triggers.registry.tag_lister import TagLister
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+
+    from airflow_registry_triggers.registry.http.request import Answer
 
 __all__ = ["ACCEPT", "KnownDigest", "Listing", "RegistryClient"]
 
@@ -52,7 +47,6 @@ ACCEPT = ", ".join(
 
 # Statuses of HEAD for which GET is not the truth: the login, the rate, the server's health.
 _NOT_ABOUT_HEAD = {401, 429}
-_NOT_ABOUT_PAGE_SIZE = {401, 403, 429}
 
 
 class RegistryClient:
@@ -148,7 +142,7 @@ class RegistryClient:
         """
         try:
             async with asyncio.timeout(self._limits.listing_seconds):
-                return await self._listed(checked_repository(repository))
+                return await self._lister.list(checked_repository(repository))
         except TimeoutError:
             pass
         raise RegistryError(
@@ -212,6 +206,11 @@ class RegistryClient:
         raise problem
 
     @property
+    def _lister(self) -> TagLister:
+        memory = self._opened.memory
+        return TagLister(self._root, self._get_page, self._looks_like_registry, memory, self._limits)
+
+    @property
     def _is_anonymous_offer(self) -> bool:
         anonymous = self._options.login is self._credentials and self._credentials.is_anonymous
         return anonymous and self._opened.memory.sign_in.challenge is not None
@@ -233,45 +232,8 @@ class RegistryClient:
     ) -> Answer:
         return await self._opened.send(method, url, repository, accept, max_bytes, self._limits, shown)
 
-    async def _listed(self, repository: str) -> Listing:
-        first = URL(f"{self._root}{repository}/tags/list", encoded=True)
-        reader = ListingReader(self._limits, display_url(first))
-        answer = await self._first_page(first, repository, reader)
-        while True:
-            if answer.status != 200:
-                raise await self._listing_error(answer)
-            if not await reader.read(answer.body):
-                raise await self._unreadable(answer)
-            link = next_link(answer.values("Link"))
-            if link is None:
-                break
-            page = next_page(answer.url, link, reader.where, self._base.raw_host)
-            reader.begin(page)
-            answer = await self._page(page, repository, reader)
-        self._opened.memory.proves_page_size = True
-        return await reader.listing()
-
-    async def _first_page(self, url: URL, repository: str, reader: ListingReader) -> Answer:
-        """Request the first page with the largest ``n`` that the registry accepts."""
-        memory = self._opened.memory
-        for position in range(memory.page_size, len(PAGE_SIZES)):
-            size = PAGE_SIZES[position]
-            page = url if size is None else url.with_query(n=size)
-            reader.begin(page)
-            answer = await self._page(page, repository, reader)
-            if not 400 <= answer.status < 500 or answer.status in _NOT_ABOUT_PAGE_SIZE:
-                break
-            if answer.status == 404 and memory.proves_page_size:
-                break  # other listings succeeded with this n, so the repository is missing
-        if answer.status == 200:
-            memory.page_size = position
-        return answer
-
-    async def _page(self, page: URL, repository: str, reader: ListingReader) -> Answer:
-        # Pages are shown by the first URL: the path of a link comes from the registry.
-        return await self._send(
-            "GET", page, repository, "application/json", self._limits.page_bytes, reader.where
-        )
+    async def _get_page(self, page: URL, repository: str, shown: str) -> Answer:
+        return await self._send("GET", page, repository, "application/json", self._limits.page_bytes, shown)
 
     async def _digest_by_get(self, url: URL, repository: str, tag: str) -> str | None:
         head = self._opened.memory.head
@@ -298,27 +260,6 @@ class RegistryClient:
 
     def _error(self, answer: Answer) -> RegistryError:
         return error_of(answer, self._opened.memory.pause)
-
-    async def _listing_error(self, answer: Answer) -> RegistryError:
-        if answer.status != 404:
-            return self._error(answer)
-        if not is_registry(answer) and not await self._looks_like_registry():
-            return not_a_registry(answer, "answered 404")
-        return RegistryError(
-            f"{answer.where}: the repository does not exist (404). Check its name, and whether the login is "
-            "allowed to see it.",
-            kind="no_such_repository",
-            status=404,
-        )
-
-    async def _unreadable(self, answer: Answer) -> RegistryError:
-        if answer.through_proxy or not await self._looks_like_registry():
-            return not_a_registry(answer, "the answer is not a list of tags")
-        return RegistryError(
-            f"{answer.where}: the answer is not a list of tags. The stored state does not change.",
-            kind="refused_answer",
-            status=200,
-        )
 
     async def _looks_like_registry(self) -> bool:
         try:
