@@ -7,18 +7,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.configuration import conf
-from airflow.sdk.exceptions import (
-    AirflowFailException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    AirflowTaskTimeout,
-)
 
 from airflow_registry_triggers.common.mapping import check_mappable, is_mapped
 from airflow_registry_triggers.common.metrics import SENSOR, count_detected
@@ -31,11 +24,12 @@ from airflow_registry_triggers.registry.confirmation import Confirmations
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.names import RepositoryReference
 from airflow_registry_triggers.registry.scope import FirstRun, checked_first_run
+from airflow_registry_triggers.sensors.sensor_flags import SensorFlagsMixin
 from airflow_registry_triggers.sensors.sensor_state import SensorState
 from airflow_registry_triggers.tag_rule import TagRule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from airflow.sdk import Context
 
@@ -47,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["RegistryPushSensor"]
 
 
-class RegistryPushSensor(SharedStateMixin, BaseSensorOperator):
+class RegistryPushSensor(SharedStateMixin, SensorFlagsMixin, BaseSensorOperator):
     """
     Wait until a tag of a repository is new or points to another digest; return the list of notifications.
 
@@ -120,14 +114,14 @@ class RegistryPushSensor(SharedStateMixin, BaseSensorOperator):
         :raises RegistryFault: the registry's setup is wrong, so a retry does not help
         :raises TooManyToMap: the next task is mapped over more notifications than Airflow allows
         """
-        with self._soft_fail_on_timeout_only():
+        with self.soft_fail_on_timeout_only():
             if not self.deferrable:
                 return super().execute(context)
             return self._poke_or_defer(context, time.time())
 
     def resume_execution(self, *args: Any, **kwargs: Any) -> Any:
         """Continue after a deferral; a crashed Airflow trigger fails the task, also with ``soft_fail``."""
-        with self._soft_fail_on_timeout_only():
+        with self.soft_fail_on_timeout_only():
             return super().resume_execution(*args, **kwargs)
 
     def execute_complete(self, context: Context, event: Any = None, started_at: float = 0.0) -> Any:
@@ -153,27 +147,15 @@ class RegistryPushSensor(SharedStateMixin, BaseSensorOperator):
         if polling is not None:
             polling.get_loop().call_soon_threadsafe(polling.cancel)
 
-    @contextmanager
-    def _soft_fail_on_timeout_only(self) -> Iterator[None]:
-        """Raise the error behind a skip, unless it is a timeout (apache/airflow#71255)."""
-        try:
-            yield
-        except AirflowSkipException as skip:
-            error = skip.__cause__
-            is_timeout = isinstance(error, AirflowSensorTimeout | AirflowTaskTimeout)
-            if error is None or is_timeout or self.never_fail:
-                raise
-            raise error from None
-
     def _poke_or_defer(self, context: Context, started_at: float) -> list[dict[str, Any]]:
         from airflow_registry_triggers.triggers.registry_push import RegistryChangeTrigger
 
-        found = self._poke_as_base(context)
+        found = self.with_flags(lambda: self._find(context))
         if found:
             return found
         left = self.timeout - (time.time() - started_at)
         if left <= 0:
-            self._time_out()
+            self.time_out(f"No push to {self.repository} within {self.timeout:g} s")
         return self.defer(
             trigger=RegistryChangeTrigger(
                 repository=self.repository,
@@ -188,28 +170,6 @@ class RegistryPushSensor(SharedStateMixin, BaseSensorOperator):
             kwargs={"started_at": started_at},
             timeout=timedelta(seconds=left),
         )
-
-    def _poke_as_base(self, context: Context) -> list[dict[str, Any]] | None:
-        """Poll once. The base class applies these flags in its own loop only."""
-        try:
-            return self._find(context)
-        except AirflowSkipException:
-            raise
-        except AirflowTaskTimeout as error:
-            if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(f"Skipped because of a timeout: {error}") from error
-            raise
-        except Exception as error:
-            if self.never_fail:
-                raise AirflowSkipException(f"Skipped because of never_fail: {error}") from error
-            if not self.silent_fail or isinstance(error, AirflowFailException):
-                raise
-            self.log.exception("The poll failed. The sensor continues because of silent_fail")
-            return None
-
-    def _time_out(self) -> None:
-        text = f"No push to {self.repository} within {self.timeout:g} s"
-        raise AirflowSkipException(text) if self.soft_fail else AirflowSensorTimeout(text)
 
     def _find(self, context: Context) -> list[dict[str, Any]] | None:
         given = notifications_of_conf(context)

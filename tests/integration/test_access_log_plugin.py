@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from airflow_registry_triggers.plugins.access_log import AccessLogPlugin
+from airflow_registry_triggers.plugins.registry_triggers import RegistryTriggersPlugin
 
 pytestmark = pytest.mark.airflow
 
 
 def test_access_log_plugin_when_loaded_has_routes_and_four_pages():
-    plugin = AccessLogPlugin()
+    plugin = RegistryTriggersPlugin()
     assert [app["url_prefix"] for app in plugin.fastapi_apps] == ["/registry-triggers"]
     assert len(plugin.react_apps) == 4
     assert len(plugin.fastapi_root_middlewares) == 1
@@ -33,8 +33,10 @@ def test_access_log_plugin_without_a_name_of_airflow_has_no_page_and_warns(monke
     __import__(module)
     monkeypatch.delattr(sys.modules[module], name)
     for loaded in [name for name in sys.modules if name.startswith("airflow_registry_triggers.")]:
-        if loaded.split(".")[1] in {"access_log", "plugins"} and not loaded.endswith("plugins.access_log"):
+        if loaded.split(".")[1] in {"access_log", "plugins"} and not loaded.endswith(
+            "plugins.registry_triggers"
+        ):
             monkeypatch.delitem(sys.modules, loaded)
-    plugin = AccessLogPlugin()
+    plugin = RegistryTriggersPlugin()
     assert (plugin.fastapi_apps, plugin.react_apps, plugin.fastapi_root_middlewares) == ([], [], [])
     assert "the page 'Access Log' is left out" in caplog.text

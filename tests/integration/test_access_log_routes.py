@@ -502,7 +502,7 @@ def test_openapi_with_the_plugin_describes_both_routes(admin: AirflowRest) -> No
 
 def test_api_server_with_the_plugin_lists_a_page_for_each_place(admin: AirflowRest) -> None:
     plugins = admin.api("GET", "/plugins")["plugins"]
-    (plugin,) = [item for item in plugins if item["name"] == "registry_triggers_access_log"]
+    (plugin,) = [item for item in plugins if item["name"] == "registry_triggers"]
     apps = plugin["react_apps"]
     assert {item["destination"] for item in apps} == {"nav", "dag", "dag_run", "task_instance"}
     assert {item["name"] for item in apps} == {"Access Log"}

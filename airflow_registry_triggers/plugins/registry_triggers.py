@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
 """
-The plugin: the page "Access Log" and its routes.
+The plugin: the page "Access Log" and its routes. One class adds all apps of the package.
 
 Every process of Airflow loads the plugin, so modules that only the api-server needs are imported by its
 properties. The routes use Airflow names that are not public: if one is missing, the page is left out and the
@@ -17,7 +17,7 @@ from airflow.plugins_manager import AirflowPlugin
 
 from airflow_registry_triggers.plugins.openapi import URL_PREFIX
 
-__all__ = ["PAGE", "AccessLogPlugin"]
+__all__ = ["PAGE", "RegistryTriggersPlugin"]
 
 PAGE = "Access Log"
 """Name of the page, and of the global function of its script."""
@@ -33,10 +33,10 @@ _ROUTES = {
 }
 
 
-class AccessLogPlugin(AirflowPlugin):
+class RegistryTriggersPlugin(AirflowPlugin):
     """Adds the page to the navigation and as a tab of a Dag, a run and a task instance."""
 
-    name = "registry_triggers_access_log"
+    name = "registry_triggers"
 
     def __init__(self) -> None:
         self._fastapi_apps: list[dict[str, Any]] | None = None
