@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 
 from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.watcher.status_values import kind_of, note_of
 
 __all__ = ["FIRST_BACK_OFF", "FailureBackoff"]
 
@@ -33,6 +35,13 @@ class FailureBackoff:
         self._subject = subject
         self._kind: str | None = None
         self.failures = 0
+        self.error_kind: str | None = None
+        self.failing_since: float | None = None
+        """Time of the first failure in a row, in seconds since 1970."""
+        self.note = ""
+        """The redacted error, for the watcher's status."""
+        self.pause = 0.0
+        """Seconds from the last failure to the next try."""
 
     def record_failure(self, error: Exception, interval: float) -> float:
         """
@@ -45,16 +54,20 @@ class FailureBackoff:
         if kind != self._kind:
             log.error("%s: %s; the watcher retries", self._subject, _text_of(error))
         self._kind = kind
+        self.error_kind, self.note = kind_of(error), note_of(error)
+        self.failing_since = self.failing_since or time.time()
         back_off = min(max(interval, FIRST_BACK_OFF) * 2.0 ** min(self.failures, 10), MAX_BACK_OFF)
         self.failures += 1
         retry_after: float = getattr(error, "retry_after", None) or 0.0
-        return max(back_off * random.uniform(0.8, 1.2), min(retry_after, MAX_RETRY_AFTER))
+        self.pause = max(back_off * random.uniform(0.8, 1.2), min(retry_after, MAX_RETRY_AFTER))
+        return self.pause
 
     def record_success(self) -> None:
         """Log the recovery if there was a failure before it."""
         if self._kind is not None:
             log.info("%s: recovered after %d failures", self._subject, self.failures)
-        self._kind = None
+        self._kind = self.error_kind = self.failing_since = None
+        self.note = ""
         self.failures = 0
 
 

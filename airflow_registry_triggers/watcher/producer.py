@@ -16,15 +16,17 @@ from airflow_registry_triggers.common.metrics import WATCHER, count_detected
 from airflow_registry_triggers.watcher.backoff import FIRST_BACK_OFF, FailureBackoff
 from airflow_registry_triggers.watcher.connection_cache import MAX_AGE, MAX_AGE_AFTER_FAILURE, target_for
 from airflow_registry_triggers.watcher.push_batch import in_rounds
+from airflow_registry_triggers.watcher.status import PollProgress, reporting
 from airflow_registry_triggers.watcher.subscribers import StreamKey, Subscription, subscriptions_of
 from airflow_registry_triggers.watcher.watched_asset import WatchedAsset
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
     from airflow_registry_triggers.hooks.registry_target import RegistryTarget
     from airflow_registry_triggers.registry.client import RegistryClient
     from airflow_registry_triggers.watcher.push_batch import PushBatch
+    from airflow_registry_triggers.watcher.status_values import WatcherStatus
 
 __all__ = ["RegistryProducer"]
 
@@ -62,6 +64,7 @@ class RegistryProducer(SharedStreamProducer):
         self._client: RegistryClient | None = None
         self._target: RegistryTarget | None = None
         self._backoff = FailureBackoff(f"watcher of {self._repository}, Connection {self._conn_id!r}")
+        self._progress = PollProgress()
         self._is_first = True
         self._collected_at: float | None = None
         self._unacknowledged = 0
@@ -69,10 +72,24 @@ class RegistryProducer(SharedStreamProducer):
 
     async def open_stream(self) -> AsyncIterator[tuple[PushBatch, PushBatch]]:
         """Yield each batch after it is in the outbox; poll again after Airflow has stored all of them."""
-        await asyncio.sleep(random.uniform(0, FIRST_POLL_WITHIN))
+        with reporting(self):
+            await asyncio.sleep(random.uniform(0, FIRST_POLL_WITHIN))
+            async for batch in self._batches():
+                yield batch, batch
+
+    def statuses(self) -> Iterator[tuple[str, WatcherStatus]]:
+        """Yield the name and the status of each watched asset."""
+        for subscription in subscriptions_of(self._key):
+            watched = self._watched.get(subscription)
+            backoff = watched.backoff if watched and watched.backoff.failures else self._backoff
+            tags = watched.tags if watched else None
+            yield subscription.asset, self._progress.status(backoff, self._interval, tags)
+
+    async def _batches(self) -> AsyncIterator[PushBatch]:
         while True:
             began, failures = time.monotonic(), self._backoff.failures
-            batches, pause = await self._next_batches()
+            with self._progress.measured():
+                batches, pause = await self._next_batches()
             for of_round in in_rounds(batches, _round_size()):
                 if back_off := await self._append_to_outbox(of_round):
                     # Later batches are not emitted either: an asset's pushes keep their order.
@@ -83,7 +100,7 @@ class RegistryProducer(SharedStreamProducer):
                 self._unacknowledged = len(of_round)
                 self._all_acknowledged.clear()
                 for batch in of_round:
-                    yield batch, batch
+                    yield batch
                 # A push that two polls saw is in the metadata database then, whatever is killed.
                 await self._all_acknowledged.wait()
             if self._backoff.failures == failures:

@@ -88,8 +88,13 @@ class WatchedAsset:
         self._stored = Watermark()
         self._memory = PollMemory()
         self._open_batches = 0
-        self._backoff = FailureBackoff(f"watcher of {repository} for asset {self.asset}")
+        self.backoff = FailureBackoff(f"watcher of {repository} for asset {self.asset}")
         self._backs_off_until = 0.0
+
+    @property
+    def tags(self) -> int | None:
+        """Number of tags in the stored watermark; None before it was read."""
+        return None if self._stored.epoch is None else self._stored.size
 
     @property
     def is_backing_off(self) -> bool:
@@ -105,7 +110,7 @@ class WatchedAsset:
         :param error: reason of the failure
         :param interval: seconds between two polls
         """
-        self._backs_off_until = time.monotonic() + self._backoff.record_failure(error, interval)
+        self._backs_off_until = time.monotonic() + self.backoff.record_failure(error, interval)
         self.state = AssetState.BACKING_OFF
 
     def resume(self) -> None:
@@ -136,7 +141,7 @@ class WatchedAsset:
         found = await self._polled(target, client)
         # Baselines and a new scope; the entries of the notifications follow with their acknowledgement.
         await self._save(found.watermark_before)
-        self._backoff.record_success()
+        self.backoff.record_success()
         return await self._emitting(self._outbox.pop_undelivered(), found.notifications)
 
     async def append_to_outbox(self, batch: PushBatch) -> None:

@@ -22,6 +22,7 @@ from airflow_registry_triggers.registry.http.request import Answer, Request, exc
 from airflow_registry_triggers.registry.http.session_state import Identity, Memory, Options
 from airflow_registry_triggers.registry.http.sign_in import SignIn
 from airflow_registry_triggers.registry.http.tokens import TokenStore
+from airflow_registry_triggers.registry.http.usage import count_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -188,6 +189,7 @@ class Transport:
             await self.memory.pause.wait()
             started = time.monotonic()
             answer = await exchange(self._connections, request, limits)
+            count_request(answer.headers)
             self._apply_limits(answer, started)
             return answer
 
