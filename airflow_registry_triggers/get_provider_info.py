@@ -31,6 +31,11 @@ _REGISTRY_FIELDS = {
     "repo_authentication_type": _field("Authentication type", "Repository fact. Default NO_CERTIFIED."),
     "repo_origin_type": _field("Origin type", "Repository fact. Default NO_CERTIFIED."),
     "poll_interval": _field("Poll interval", "Seconds between two polls of a watcher. Default 60.", "number"),
+    "recheck_interval": _field(
+        "Recheck interval",
+        "Seconds in which a watcher requests each known tag at least once. Default 0: in every poll.",
+        "number",
+    ),
     "first_run": _field(
         "First run of a watcher",
         "baseline records the current tags; notify sends a notification for each.",

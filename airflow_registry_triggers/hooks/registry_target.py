@@ -41,6 +41,7 @@ _FIELDS = frozenset(
         "max_in_flight",
         "poll_interval",
         "proxy",
+        "recheck_interval",
         "referrers",
         "scheme",
         "storm_limit",
@@ -125,6 +126,8 @@ class RegistryTarget:
         rule: TagRule,
         first_run: FirstRun | None = None,
         memory: PollMemory | None = None,
+        *,
+        recheck_interval: float = 0.0,
     ) -> Poll:
         """
         Find the pushes since the watermark with an open client; see :meth:`poll`.
@@ -134,6 +137,7 @@ class RegistryTarget:
         :param rule: the watched tags
         :param first_run: mode of the first poll; default the Connection's
         :param memory: memory of the earlier polls; changed in place
+        :param recheck_interval: seconds in which each known tag is requested at least once; 0 for every poll
         """
         from airflow_registry_triggers.registry.poll import poll
 
@@ -149,6 +153,7 @@ class RegistryTarget:
             storm_limit=settings.storm_limit,
             confirm_polls=settings.confirm_polls,
             flap_limit=settings.flap_limit,
+            recheck_interval=recheck_interval,
             timezone=settings.timezone,
             repository_facts=settings.facts,
             memory=memory,

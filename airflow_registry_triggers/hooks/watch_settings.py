@@ -32,6 +32,7 @@ class WatchSettings:
     :param storm_limit: maximum number of notifications of one poll
     :param confirm_polls: polls in a row that must find a digest before it counts
     :param flap_limit: pushes of one tag within an hour, after which they are limited; 0 for no limit
+    :param recheck_interval: seconds in which a watcher requests each known tag once; 0 for every poll
     :param timezone: time zone of ``pushed_at``
     :param facts: facts about the repositories that the registry does not return
     """
@@ -43,6 +44,7 @@ class WatchSettings:
     storm_limit: int = 500
     confirm_polls: int = 1
     flap_limit: int = DEFAULT_FLAP_LIMIT
+    recheck_interval: float = 0.0
     timezone: str = "UTC"
     facts: Mapping[str, str] = field(default_factory=dict)
 
@@ -67,6 +69,7 @@ class WatchSettings:
             storm_limit=read.integer("storm_limit", 500, at_least=1),
             confirm_polls=read.integer("confirm_polls", 1, at_least=1),
             flap_limit=read.integer("flap_limit", DEFAULT_FLAP_LIMIT, at_least=0),
+            recheck_interval=read.number("recheck_interval", 0.0, at_least=0.0),
             timezone=read.text("timezone", "UTC"),
             facts={name: read.text(name) for name in FACTS if read.has(name)},
         )

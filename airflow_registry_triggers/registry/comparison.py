@@ -10,6 +10,7 @@ from airflow_registry_triggers.registry.notification_builder import Push
 from airflow_registry_triggers.registry.watermark import TagState, WatchScope, Watermark
 
 if TYPE_CHECKING:
+    from airflow_registry_triggers.registry.recheck import Recheck
     from airflow_registry_triggers.registry.scan import ScanResult
     from airflow_registry_triggers.registry.scope import FirstRun
 
@@ -25,10 +26,14 @@ class Comparison:
     :param watermark: the stored watermark
     :param scope: the tags that are watched now
     :param first_run: mode of the first poll
+    :param recheck: the known tags that this poll requests; None for all of them
     """
 
-    def __init__(self, watermark: Watermark, scope: WatchScope, first_run: FirstRun) -> None:
+    def __init__(
+        self, watermark: Watermark, scope: WatchScope, first_run: FirstRun, recheck: Recheck | None = None
+    ) -> None:
         self.scope = scope
+        self._recheck = recheck
         self._stored = watermark
         self._before = _prepared(watermark, scope)
         self._baseline: list[tuple[str, int, str | None]] = []
@@ -51,7 +56,7 @@ class Comparison:
     def needs_digest(self, tag: str) -> bool:
         """Return True if the digest of a watched tag must be requested."""
         if self.scope.updates:
-            return True
+            return self._recheck is None or self._is_rechecked(tag, self._recheck)
         if self._before.state_of(tag) is not None:
             return False
         # Without a listing, only this request shows whether the tag exists.
@@ -96,6 +101,10 @@ class Comparison:
         if not stored.lost:
             lost = f"{stored.lost_shards} of {len(stored.shards)} parts of {lost}"
         return [f"{repository}: {lost} cannot be read. {_CONSEQUENCE}"]
+
+    def _is_rechecked(self, tag: str, recheck: Recheck) -> bool:
+        state = self._before.state_of(tag)
+        return state is None or self._is_baseline(tag, state) or recheck.needs(state)
 
     def _add_baseline(self, tag: str, state: TagState | None, digest: str | None) -> None:
         self._baseline.append((tag, state.generation if state else 0, digest))

@@ -69,6 +69,7 @@ async def poll(
     storm_limit: int | None = 500,
     confirm_polls: int = 1,
     flap_limit: int = DEFAULT_FLAP_LIMIT,
+    recheck_interval: float = 0.0,
     timezone: str = "UTC",
     repository_facts: Mapping[str, str] | None = None,
     memory: PollMemory | None = None,
@@ -87,6 +88,8 @@ async def poll(
     :param storm_limit: maximum number of notifications, None for no limit
     :param confirm_polls: polls in a row that must find a digest before it counts; needs a memory
     :param flap_limit: pushes of one tag within an hour, after which they are limited; 0 for no limit
+    :param recheck_interval: seconds in which each known tag is requested at least once; 0 for every poll;
+        needs a memory
     :param timezone: time zone of ``pushed_at``
     :param repository_facts: values for ``repository`` that the registry does not return; see
         :data:`~airflow_registry_triggers.registry.notification_builder.DEFAULT_FACTS`
@@ -100,7 +103,7 @@ async def poll(
     builder = NotificationBuilder(client.registry, repository, timezone, repository_facts or {}, moment)
     scope = WatchScope(rule, updates, referrers, _ACCEPT_MARK, client.registry)
     memory = PollMemory() if memory is None else memory
-    comparison = Comparison(watermark, scope, mode)
+    comparison = Comparison(watermark, scope, mode, memory.recheck(recheck_interval, moment.timestamp()))
     result = await _scanned(client, repository, comparison)
     size = len(result.digests) + len(result.unknown) + len(result.not_asked)
     pushes = await compute(size, lambda: comparison.pushes(result))
@@ -116,6 +119,7 @@ async def poll(
     ]
     for warning in warnings:
         log.warning("%s", warning)
+    memory.record(pushes, moment.timestamp())
     found = await compute(len(admitted), lambda: _built(builder, admitted, watermark_before))
     return Poll(*found, unknown=result.unknown, warnings=warnings)
 

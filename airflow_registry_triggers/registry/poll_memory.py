@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_registry_triggers.registry.confirmation import Confirmations
 from airflow_registry_triggers.registry.flapping import FlapGuard
+from airflow_registry_triggers.registry.recheck import Recheck
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,12 +29,37 @@ class PollMemory:
 
     :param confirmations: polls in a row that found each new digest
     :param flaps: times of recent pushes
-    :param reported: tags that were reported as unreadable; they are not reported again
+    :param reported: tags that the last poll could not read; they are not reported again
+    :param awaited: digests of the last poll's pushes, by tag
+    :param polled_at: time of the last poll that succeeded, in seconds since the epoch
     """
 
     confirmations: Confirmations = field(default_factory=Confirmations)
     flaps: FlapGuard = field(default_factory=FlapGuard)
     reported: frozenset[str] = frozenset()
+    awaited: dict[str, str | None] = field(default_factory=dict)
+    polled_at: float | None = None
+
+    def recheck(self, interval: float, now: float) -> Recheck | None:
+        """
+        Return the choice of the known tags that this poll requests, None for all of them.
+
+        :param interval: ``recheck_interval`` in seconds; 0 for all tags
+        :param now: time of this poll, in seconds since the epoch
+        """
+        if interval <= 0 or self.polled_at is None:
+            return None
+        return Recheck(interval, self.polled_at, now, self.reported, self.awaited)
+
+    def record(self, pushes: Iterable[Push], now: float) -> None:
+        """
+        Record that a poll of all watched tags succeeded.
+
+        :param pushes: its pushes, the held ones included
+        :param now: its time, in seconds since the epoch
+        """
+        self.awaited = {push.state.tag: push.state.digest for push in pushes}
+        self.polled_at = now
 
     def confirmed(self, pushes: Iterable[Push], unknown: Mapping[str, str], confirm_polls: int) -> list[Push]:
         """

@@ -200,7 +200,10 @@ class WatchedAsset:
         return found
 
     async def _poll(self, target: RegistryTarget, client: RegistryClient | CachingClient) -> Poll:
-        return await target.poll_with(client, self._stored, self.rule, memory=self._memory)
+        interval = target.settings.recheck_interval
+        return await target.poll_with(
+            client, self._stored, self.rule, memory=self._memory, recheck_interval=interval
+        )
 
     async def _reload_if_stale(self, found: Poll) -> bool:
         """

@@ -82,6 +82,8 @@ def test_target_of_a_connection_and_a_repository_gives_one_address(connection, r
         (conn(host="h", extra={"confirm_polls": 0}), "team/app", "confirm_polls=0 must be a number, at least 1"),
         (conn(host="h", extra={"confirm_polls": 1.5}), "team/app", "whole number"),
         (conn(host="h", extra={"flap_limit": -1}), "team/app", "flap_limit=-1 must be a number, at least 0"),
+        (conn(host="h", extra={"recheck_interval": -1}), "team/app", "recheck_interval=-1 must be a number, at least 0"),
+        (conn(host="h", extra={"recheck_interval": "daily"}), "team/app", "recheck_interval='daily'"),
         (conn(host="h", extra={"updates": "maybe"}), "team/app", "true or false"),
         (conn(host="h", extra={"first_run": "storm"}), "team/app", "baseline or notify"),
         (conn(host="h", extra={"ca_file": 1}), "team/app", "ca_file=1 must be text"),
@@ -100,13 +102,13 @@ def test_target_of_an_invalid_connection_raises_an_error_without_secrets(connect
 
 def test_target_of_a_connection_with_settings_reads_them_from_the_extra():
     extra = {"poll_interval": "5", "first_run": "notify", "updates": "false", "referrers": True, "storm_limit": 9,
-             "confirm_polls": "3", "flap_limit": 0, "proxy": "http://proxy:3128",
+             "confirm_polls": "3", "flap_limit": 0, "proxy": "http://proxy:3128", "recheck_interval": "900",
              "timezone": "Asia/Shanghai", "region": "cn-hangzhou", "repo_type": "PUBLIC", "max_in_flight": 3}  # fmt: skip
     target = target_of(conn(host="h", extra=extra), "a/b")
     settings = target.settings
     assert (settings.poll_interval, settings.first_run, settings.updates) == (5.0, "notify", False)
     assert (settings.referrers, settings.storm_limit, settings.timezone) == (True, 9, "Asia/Shanghai")
-    assert (settings.confirm_polls, settings.flap_limit) == (3, 0)
+    assert (settings.confirm_polls, settings.flap_limit, settings.recheck_interval) == (3, 0, 900.0)
     assert settings.facts == {"region": "cn-hangzhou", "repo_type": "PUBLIC"}
     assert (target.max_in_flight, target.proxy) == (3, "http://proxy:3128")
 

@@ -221,6 +221,16 @@ def test_sensor_of_a_flapping_tag_holds_it_over_its_runs(scene, caplog):
     assert caplog.text.count("tag v1 was pushed 3 times within an hour") == 1
 
 
+def test_sensor_with_a_recheck_interval_requests_every_tag(scene):
+    scene.extra = {"recheck_interval": 86_400}
+    sensor = scene.sensor()
+    for _ in range(3):
+        assert scene.tags(sensor) == []
+    assert scene.registry.count("HEAD") == 3
+    scene.push(v1="two")
+    assert scene.tags(sensor) == ["v1"]
+
+
 def test_sensor_with_more_pushes_than_airflow_maps_over_stores_nothing(scene):
     scene.extra = {"storm_limit": 5000}
     scene.tags()

@@ -577,3 +577,19 @@ def test_seconds_until_poll_ends_before_the_next_collection(monkeypatch, collect
     if collected_ago is not None:
         producer._collected_at = 1000.0 - collected_ago
     assert producer._seconds_until(1000.0 + due_in) == pytest.approx(sleeps)
+
+
+async def test_producer_with_a_recheck_interval_requests_known_tags_once_and_new_tags_at_once(
+    registry, stores, connection
+):
+    connection["extra"] = {"poll_interval": 1, "recheck_interval": 86_400}
+    registry.put("team/app", [f"n{number}" for number in range(20)])
+    async with stream() as (producer, queue):
+        await baseline(stores)
+        await polls(registry)
+        registry.asked.clear()
+        await polls(registry, 5)
+        # A moment of one of these tags may lie in these milliseconds of the day, that of many cannot.
+        assert registry.count("HEAD") <= 2
+        registry.put("team/app", ["v1"])
+        assert await acknowledged(producer, queue) == ["v1"]
