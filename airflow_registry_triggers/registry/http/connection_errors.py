@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import ssl
-from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -19,40 +18,58 @@ from airflow_registry_triggers.registry.http.destinations import DestinationBloc
 if TYPE_CHECKING:
     from yarl import URL
 
+    from airflow_registry_triggers.registry.http.answer_stream import Progress
     from airflow_registry_triggers.registry.http.proxies import Proxy
+    from airflow_registry_triggers.registry.http.rate_limits import Limits
 
-__all__ = ["connection_error", "handshake_error", "is_handshake_failure"]
-
-_PROBE_SECONDS = 3.0
+__all__ = ["FailedRequest", "blocked_error", "connection_error", "proxy_refused"]
 
 
-def connection_error(
-    error: Exception, where: str, url: URL, proxy: Proxy | None, seconds: float
-) -> RegistryError:
+@dataclass(frozen=True, slots=True)
+class FailedRequest:
     """
-    Return the error for a request that got no answer.
+    A request that got no answer.
 
     :param where: the URL as errors show it
     :param url: the URL that was requested
     :param proxy: the proxy of the request
-    :param seconds: the deadline of the request
+    :param limits: deadlines of the request
+    :param progress: whether it was sent
     """
+
+    where: str
+    url: URL
+    proxy: Proxy | None
+    limits: Limits
+    progress: Progress
+
+
+def connection_error(error: Exception, failed: FailedRequest) -> RegistryError:
+    """
+    Return the error for a request that got no answer.
+
+    :param error: of aiohttp or of the socket
+    :param failed: the request
+    """
+    where, proxy = failed.where, failed.proxy
     cause = getattr(error, "os_error", None) or error
     if isinstance(cause, DestinationBlocked):
         return blocked_error(cause, where)
     # A certificate error is a ValueError too, so it comes first.
     if isinstance(error, ssl.SSLError | aiohttp.ClientSSLError):
         return _tls_error(error, where, proxy)
-    if proxy is not None and (found := _proxy_error(error, cause, where, url)):
+    if proxy is not None and (found := _proxy_error(error, cause, failed)):
         return found
-    if isinstance(error, aiohttp.ClientConnectorDNSError | ValueError) or isinstance(cause, socket.gaierror):
+    if _is_name_error(error, cause):
         return RegistryError(
-            f"{where}: the name {url.host!r} does not resolve. Check the Connection's host.",
+            f"{where}: the name {failed.url.host!r} does not resolve. Check the Connection's host.",
             kind="name",
             everywhere=True,
         )
-    if isinstance(error, TimeoutError):
-        why = f"no complete answer within {seconds:g} s"
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        why = f"no connection within {failed.limits.connect_seconds:g} s"
+    elif isinstance(error, TimeoutError):
+        why = f"no complete answer within {failed.limits.seconds:g} s"
     elif isinstance(error, OSError):
         why = f"no connection ({_os_reason(cause)})"
     elif isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
@@ -68,45 +85,6 @@ def blocked_error(blocked: DestinationBlocked, where: str) -> RegistryError:
         f"{where}: {blocked.text}. The registry sent the client there; no request was sent. Check that the "
         "Connection's host is the registry's.",
         kind="refused_answer",
-        everywhere=True,
-    )
-
-
-def is_handshake_failure(error: Exception, url: URL, proxy: Proxy | None) -> bool:
-    """Return True if a port that does not speak TLS can be the cause of the failure."""
-    if url.scheme != "https" or proxy is not None or isinstance(error, ssl.SSLError | aiohttp.ClientSSLError):
-        return False
-    cause = getattr(error, "os_error", None) or error
-    return isinstance(error, aiohttp.ConnectionTimeoutError) or isinstance(
-        cause, ConnectionResetError | ConnectionAbortedError | BrokenPipeError
-    )
-
-
-async def handshake_error(url: URL, where: str, error: Exception) -> RegistryError | None:
-    """
-    Ask a port in plain HTTP why it did not answer the TLS handshake.
-
-    :return: None if the port could not be connected, or closes every connection
-    """
-    answer: bytes | None = None
-    writer = None
-    with suppress(OSError, TimeoutError):
-        async with asyncio.timeout(_PROBE_SECONDS):
-            reader, writer = await asyncio.open_connection(url.host, url.port)
-            answer = b""
-            writer.write(b"HEAD / HTTP/1.0\r\n\r\n")
-            answer = await reader.read(5) or None
-    if writer is not None:
-        writer.close()
-    if answer == b"HTTP/":
-        text = f"{where}: the port speaks HTTP, not TLS. Set the Connection's scheme to http, or its port."
-        return RegistryError(text, kind="tls", everywhere=True)
-    if answer is None or not isinstance(error, TimeoutError):
-        return None
-    return RegistryError(
-        f"{where}: the port accepts connections but does not answer the TLS handshake. Check the "
-        "Connection's scheme and port.",
-        kind="tls",
         everywhere=True,
     )
 
@@ -128,15 +106,22 @@ def _tls_error(error: Exception, where: str, proxy: Proxy | None) -> RegistryErr
     )
 
 
-def _proxy_error(error: Exception, cause: object, where: str, url: URL) -> RegistryError | None:
+def _is_name_error(error: Exception, cause: object) -> bool:
+    # A name that cannot be encoded, such as one with an empty label, is a UnicodeError.
+    is_name = isinstance(error, aiohttp.ClientConnectorDNSError | aiohttp.InvalidURL | UnicodeError)
+    return is_name or isinstance(cause, socket.gaierror)
+
+
+def _proxy_error(error: Exception, cause: object, failed: FailedRequest) -> RegistryError | None:
+    where, url = failed.where, failed.url
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return proxy_refused(error.status, where)
-    if isinstance(error, aiohttp.ClientConnectorDNSError) or isinstance(cause, socket.gaierror):
+    if _is_name_error(error, cause):
         text = "the proxy's name does not resolve"
     elif isinstance(error, aiohttp.ClientProxyConnectionError):
         text = f"no connection to the proxy ({_os_reason(cause)})"
-    elif isinstance(error, aiohttp.ConnectionTimeoutError):
-        text = "the proxy does not answer"
+    elif isinstance(error, TimeoutError) and not failed.progress.is_sent:
+        text = "the proxy opened no connection in time"
     elif url.scheme == "https" and isinstance(error, aiohttp.ClientConnectionError):
         text = "the proxy closed the connection"
     elif isinstance(error, aiohttp.ClientResponseError):
@@ -153,7 +138,7 @@ def proxy_refused(status: int, where: str) -> RegistryError:
     :param status: of the proxy's own answer
     """
     if status == 407:
-        text = "the proxy requires a login (407). Set user name and password in the proxy's URL."
+        text = "a proxy requires a login (407). Set proxy on the Connection, with user name and password."
     elif status >= 500:
         text = f"the proxy could not reach the registry ({status})."
     else:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.http.answer_stream import MAX_LINES, RepairedResponse
 from airflow_registry_triggers.registry.http.destinations import Destinations, GuardedLookup
+from airflow_registry_triggers.registry.http.headers import MAX_HEADER
 from airflow_registry_triggers.registry.http.rate_limits import Limits
-from airflow_registry_triggers.registry.http.response_head import RepairingConnector
 
 if TYPE_CHECKING:
     from yarl import URL
@@ -94,9 +95,13 @@ class Connections:
 
 def _session(context: ssl.SSLContext | bool, **arguments: Any) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=RepairingConnector(limit=0, keepalive_timeout=_KEEP_ALIVE, ssl=context, **arguments),
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE, ssl=context, **arguments),
+        response_class=RepairedResponse,
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": "airflow-provider-registry-triggers"},
+        max_line_size=MAX_HEADER,
+        max_field_size=MAX_HEADER,
+        max_headers=MAX_LINES,
     )
 
 

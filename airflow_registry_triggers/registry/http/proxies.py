@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import urllib.request
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -23,12 +24,33 @@ class Proxy:
     """
     An HTTP proxy.
 
-    :param url: with its login
-    :param name: the URL without its login, for logs and errors
+    :param url: without its login
+    :param username: empty without a login
+    :param password: password of the login
     """
 
-    url: URL = field(repr=False)
-    name: str
+    url: URL
+    username: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+    @property
+    def name(self) -> str:
+        """The URL without the login, for logs and errors."""
+        return str(self.url.origin())
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header with the login, in UTF-8 (RFC 7617); empty without a login."""
+        return {"Proxy-Authorization": f"Basic {self._basic}"} if self.username else {}
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The texts that logs must mask."""
+        return (self.password, self._basic) if self.password else ()
+
+    @property
+    def _basic(self) -> str:
+        return base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
 
 
 def parse_proxy(text: str, source: str = "proxy") -> Proxy:
@@ -45,13 +67,15 @@ def parse_proxy(text: str, source: str = "proxy") -> Proxy:
         usable = usable and text.strip().isprintable() and " " not in text.strip()
     except ValueError:
         url, usable = URL(), False
-    if not usable:
+    username, password = url.user or "", url.password or ""
+    # RFC 7617: a colon ends the user name, and no control character is allowed.
+    if not usable or ":" in username or not (username + password).isprintable():
         # Any part of a text that cannot be read may be a password, so none of it is shown.
         raise ValueError(
             f"{source} is not the URL of a proxy (its value is not shown, as it may contain a login). "
             "Use http://host:port or http://user:password@host:port"
         ) from None
-    return Proxy(url.origin() if url.user is None else url.with_path("/"), str(url.origin()))
+    return Proxy(url.origin(), username, password)
 
 
 class Proxies:
@@ -60,7 +84,7 @@ class Proxies:
 
     :param explicit: the Connection's proxy; it applies to every request. Without it, ``HTTPS_PROXY``,
         ``HTTP_PROXY`` and ``NO_PROXY`` apply as Python's ``urllib`` reads them
-    :param on_secret: called with the password of each proxy that is used
+    :param on_secret: called with the password of each proxy that is used, and its encoded login
     """
 
     def __init__(self, explicit: Proxy | None, on_secret: Callable[[str], None]) -> None:
@@ -77,8 +101,8 @@ class Proxies:
         origin = url.origin()
         if origin not in self._chosen:
             proxy = self._explicit or _from_environment(origin)
-            if proxy is not None and proxy.url.password:
-                self._on_secret(proxy.url.password)
+            for secret in proxy.secrets if proxy is not None else ():
+                self._on_secret(secret)
             if len(self._chosen) >= 100:  # a registry chooses the origins of its redirects
                 self._chosen.clear()
             self._chosen[origin] = proxy

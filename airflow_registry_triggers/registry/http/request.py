@@ -4,26 +4,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from yarl import URL
 
 from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.http.answer_stream import PROGRESS, Progress
 from airflow_registry_triggers.registry.http.connection_errors import (
+    FailedRequest,
     blocked_error,
     connection_error,
-    handshake_error,
-    is_handshake_failure,
     proxy_refused,
 )
 from airflow_registry_triggers.registry.http.destinations import DestinationBlocked
+from airflow_registry_triggers.registry.http.port_probe import is_probed, other_protocol, speaks_tls_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_registry_triggers.registry.http.connections import Connections
+    from airflow_registry_triggers.registry.http.proxies import Proxy
     from airflow_registry_triggers.registry.http.rate_limits import Limits
 
 __all__ = ["Answer", "Request", "display_url", "exchange"]
@@ -31,6 +35,10 @@ __all__ = ["Answer", "Request", "display_url", "exchange"]
 _MAX_REDIRECTS = 3
 _REDIRECTS = {301, 302, 303, 307, 308}
 _MAX_ERROR_BYTES = 64 * 1024
+_MAX_RESERVE = 1.0
+_PLAIN_ON_TLS = re.compile(
+    rb"plain HTTP request was sent to HTTPS|HTTP request to an HTTPS server|speaking plain HTTP to an SSL"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,7 @@ class Answer:
     :param body: decompressed; empty for a HEAD
     :param url: the URL that answered, after redirects
     :param where: the URL and the proxy as errors show them
-    :param is_elsewhere: whether another origin than the requested one answered
+    :param is_elsewhere: whether another origin than the registry's answered
     :param through_proxy: whether a proxy that can read and replace the answer was used
     """
 
@@ -114,33 +122,55 @@ async def _once(connections: Connections, request: Request, url: URL, shown: str
         session = connections.session_for(url, proxy)
     except DestinationBlocked as blocked:
         raise blocked_error(blocked, where) from None
-    headers = dict(request.headers)
-    if (authorization := request.authorization.get(url.origin())) is not None:
-        headers["Authorization"] = authorization
-    timeout = aiohttp.ClientTimeout(total=limits.seconds, sock_connect=limits.connect_seconds)
+    # A status decides before the deadline ends the request, even if its headers never end.
+    reserve = min(_MAX_RESERVE, limits.seconds / 10)
+    progress = Progress(asyncio.get_running_loop().time() + limits.seconds - reserve)
+    PROGRESS.set(progress)
     try:
         async with session.request(
-            request.method,
-            url,
-            headers=headers,
-            allow_redirects=False,
-            timeout=timeout,
-            proxy=proxy.url if proxy else None,
+            request.method, url, **_arguments(request, url, proxy, limits)
         ) as response:
             body = b"" if request.method == "HEAD" else await _body(response, request.max_bytes, where)
             is_plain_proxy = proxy is not None and url.scheme == "http"
-            if is_plain_proxy and response.status == 407:
-                raise proxy_refused(407, where)
-            is_elsewhere = url.origin() != request.url.origin()
+            _check_other_port(response.status, body, where, is_plain_proxy, url)
+            is_elsewhere = url.origin() != connections.base.origin()
             return Answer(response.status, response.headers, body, url, where, is_elsewhere, is_plain_proxy)
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        problem = connection_error(error, where, url, proxy, limits.seconds)
-        probes = is_handshake_failure(error, url, proxy) and url.origin() == connections.base.origin()
+        failed = FailedRequest(where, url, proxy, limits, progress)
+        problem = speaks_tls_error(where) if progress.speaks_tls else connection_error(error, failed)
+        probes = is_probed(error, failed) and url.origin() == connections.base.origin()
         cause = error
     if probes:
-        problem = await handshake_error(url, where, cause) or problem
+        problem = await other_protocol(cause, failed) or problem
     # Raised outside of the except block: aiohttp's own errors contain the headers of the request.
     raise problem
+
+
+def _arguments(request: Request, url: URL, proxy: Proxy | None, limits: Limits) -> dict[str, Any]:
+    headers = dict(request.headers)
+    if (authorization := request.authorization.get(url.origin())) is not None:
+        headers["Authorization"] = authorization
+    arguments: dict[str, Any] = {
+        "headers": headers,
+        "allow_redirects": False,
+        "timeout": aiohttp.ClientTimeout(total=limits.seconds, sock_connect=limits.connect_seconds),
+    }
+    if proxy is not None:
+        arguments["proxy"] = proxy.url
+        # Of a tunnel, only the proxy sees the header; else it is part of the request to the proxy.
+        (arguments.setdefault("proxy_headers", {}) if url.scheme == "https" else headers).update(
+            proxy.headers
+        )
+    return arguments
+
+
+def _check_other_port(status: int, body: bytes, where: str, is_plain_proxy: bool, url: URL) -> None:
+    if status == 407:
+        raise proxy_refused(407, where)
+    # nginx, Go and Apache say so in the body of a 400.
+    is_refused = status == 400 and url.scheme == "http" and not is_plain_proxy
+    if is_refused and _PLAIN_ON_TLS.search(body[:4096]):
+        raise speaks_tls_error(where)
 
 
 async def _body(response: aiohttp.ClientResponse, max_bytes: int, where: str) -> bytes:

@@ -83,5 +83,4 @@ class Options:
     @property
     def key(self) -> tuple[object, ...]:
         """Clients with equal keys share one transport."""
-        proxy = self.proxy.url if self.proxy else None
-        return (self.identity, self.ca_file, self.max_in_flight, proxy)
+        return (self.identity, self.ca_file, self.max_in_flight, self.proxy)

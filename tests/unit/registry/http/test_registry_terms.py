@@ -13,7 +13,6 @@ from aiohttp import web
 from airflow_registry_triggers.registry.client import RegistryClient
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.http.json_pages import parse_page
-from airflow_registry_triggers.registry.http.response_head import repaired
 from tests.unit.registry.scripted_registry import ScriptedRegistry, digest_of
 
 REPOSITORY = "team/app"
@@ -85,11 +84,6 @@ async def test_client_faulty_header_keeps_status_and_digest(line: str) -> None:
     server = await asyncio.start_server(talk, "127.0.0.1", 0)
     async with server, RegistryClient(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as client:
         assert await client.digest(REPOSITORY, "v1") == digest
-
-
-def test_repaired_chunked_and_length_keeps_chunked() -> None:
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked"
-    assert repaired(head) == b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked"
 
 
 def test_parse_page_large_equals_json() -> None:
