@@ -19,7 +19,7 @@ PAGE_ROUTE = "access-log"
 
 
 class AccessLogLink(BaseOperatorLink):
-    """Link to the page "Access Log", filtered by the task instance."""
+    """Link to the view "Access log", filtered by the task instance."""
 
     name = "Access Log"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
 """
-The plugin: the page "Access Log" and its routes. One class adds all apps of the package.
+The plugin: the page "Registry Triggers", the tab "Pushes", and their routes. One class adds all apps.
 
 Every process of Airflow loads the plugin, so modules that only the api-server needs are imported by its
 properties. The routes use Airflow names that are not public: if one is missing, the page is left out and the
@@ -17,24 +17,28 @@ from airflow.plugins_manager import AirflowPlugin
 
 from airflow_registry_triggers.plugins.openapi import URL_PREFIX
 
-__all__ = ["PAGE", "RegistryTriggersPlugin"]
+__all__ = ["PAGE", "TAB", "RegistryTriggersPlugin"]
 
-PAGE = "Access Log"
+PAGE = "Registry Triggers"
 """Name of the page, and of the global function of its script."""
+
+TAB = "Pushes"
+"""Label of the tab of a Dag and of a run, and of the global function of its script."""
 
 log = logging.getLogger(__name__)
 
-# If two destinations have the same route, Airflow keeps only the first.
-_ROUTES = {
-    "nav": "access-log",
-    "dag": "access-log-of-dag",
-    "dag_run": "access-log-of-run",
-    "task_instance": "access-log-of-task",
-}
+# If two destinations have the same route, Airflow keeps only the first. In /plugin/<route> Airflow looks for
+# the route alone, so the route of a tab is the address of a page too: /plugin/access-log is the view "Access
+# log". A task instance has no tab: an eighth tab breaks the labels of Airflow's own at 1280 pixels.
+_DESTINATIONS = (
+    ("nav", PAGE, "registry-triggers"),
+    ("dag", TAB, "access-log"),
+    ("dag_run", TAB, "access-log-of-run"),
+)
 
 
 class RegistryTriggersPlugin(AirflowPlugin):
-    """Adds the page to the navigation and as a tab of a Dag, a run and a task instance."""
+    """Adds the page to the navigation, and a tab to each Dag and run."""
 
     name = "registry_triggers"
 
@@ -83,11 +87,11 @@ def _react_apps() -> list[dict[str, Any]]:
     bundle = f"{URL_PREFIX.lstrip('/')}/access_log.js?v={fingerprint()}"
     return [
         {
-            "name": PAGE,
+            "name": name,
             "bundle_url": bundle,
             "destination": destination,
             "url_route": route,
             "category": "browse",
         }
-        for destination, route in _ROUTES.items()
+        for destination, name, route in _DESTINATIONS
     ]

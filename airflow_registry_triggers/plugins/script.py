@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""The page's script."""
+"""The script of the pages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,25 @@ from pathlib import Path
 
 __all__ = ["FILES", "fingerprint", "script"]
 
-FILES = ("text", "server", "parts", "filters", "actions", "entry", "list", "page")
+FILES = (
+    # shared
+    "text",
+    "time",
+    "request",
+    "parts",
+    "dialogs",
+    "fields",
+    "views",
+    # the view "Access log"
+    "log_data",
+    "log_filters",
+    "log_actions",
+    "log_entry",
+    "log_list",
+    "log_view",
+    # the names by which Airflow finds the pages
+    "page",
+)
 """Files of the folder ``ui`` in their order: a file uses names that the files before it define."""
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""The page "Access Log" in a real Chromium, on a real Airflow with real runs."""
+"""The access log in a real Chromium, on a real Airflow with real runs."""
 
 from __future__ import annotations
 
@@ -175,8 +175,9 @@ def shown_text(tab: Tab, label: str) -> str:
 def test_list_opened_from_the_navigation_shows_entries_newest_first(tab: Tab) -> None:
     tab.open("/")
     tab.page.get_by_role("button", name="Browse").click()
-    tab.page.get_by_role("menuitem", name="Access Log").click()
-    expect(tab.page.get_by_role("heading", name="Access Log")).to_be_visible()
+    tab.page.get_by_role("menuitem", name="Registry Triggers").click()
+    expect(tab.page.get_by_role("heading", name="Registry Triggers")).to_be_visible()
+    tab.open(PAGE)
     row = entry_of(tab, "release-v1", "delivered")
     for text in ("Delivered · 200", "deploy", "team/app:release-v1", "c0ffeec0ffee", "answered 200"):
         expect(row).to_contain_text(text)
@@ -298,18 +299,18 @@ def test_search_that_stopped_continues_on_click(tab: Tab) -> None:
 @pytest.mark.parametrize(
     ("path", "found", "others"),
     [
-        ("/dags/deploy/plugin/access-log-of-dag", "release-v1", "release-v3"),
+        ("/dags/deploy/plugin/access-log", "release-v1", "release-v3"),
         ("/dags/deploy/runs/{delivered}/plugin/access-log-of-run", "release-v2", "nightly"),
-        ("/dags/deploy/runs/{delivered}/tasks/match/plugin/access-log-of-task", "main", "Delivered"),
     ],
 )
-def test_tab_of_a_dag_run_or_task_shows_its_entries_only(
+def test_tab_of_a_dag_or_run_shows_its_entries_only(
     tab: Tab, runs: dict[str, str], path: str, found: str, others: str
 ) -> None:
     tab.open(path.format(**runs).replace("+", "%2B"))
     expect(entries(tab).filter(has_text=found).first).to_be_visible()
     expect(entries(tab).filter(has_text=others)).to_have_count(0)
-    expect(tab.page.get_by_role("link", name="Access Log")).to_be_visible()
+    expect(tab.page.get_by_role("link", name="Pushes")).to_be_visible()
+    expect(tab.page.get_by_role("heading", name="Registry Triggers")).to_have_count(0)
 
 
 def test_task_link_when_clicked_shows_the_entries_of_the_task(tab: Tab, runs: dict[str, str]) -> None:

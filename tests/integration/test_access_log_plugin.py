@@ -13,10 +13,12 @@ from airflow_registry_triggers.plugins.registry_triggers import RegistryTriggers
 pytestmark = pytest.mark.airflow
 
 
-def test_access_log_plugin_when_loaded_has_routes_and_four_pages():
+def test_access_log_plugin_when_loaded_has_routes_a_page_and_two_tabs():
     plugin = RegistryTriggersPlugin()
     assert [app["url_prefix"] for app in plugin.fastapi_apps] == ["/registry-triggers"]
-    assert len(plugin.react_apps) == 4
+    places = [(app["destination"], app["name"]) for app in plugin.react_apps]
+    assert places == [("nav", "Registry Triggers"), ("dag", "Pushes"), ("dag_run", "Pushes")]
+    assert len({app["url_route"] for app in plugin.react_apps}) == 3, "Airflow keeps one app of a route"
     assert len(plugin.fastapi_root_middlewares) == 1
     assert plugin.react_apps is plugin.react_apps, "Airflow takes apps out of the list that it got"
 
@@ -39,4 +41,4 @@ def test_access_log_plugin_without_a_name_of_airflow_has_no_page_and_warns(monke
             monkeypatch.delitem(sys.modules, loaded)
     plugin = RegistryTriggersPlugin()
     assert (plugin.fastapi_apps, plugin.react_apps, plugin.fastapi_root_middlewares) == ([], [], [])
-    assert "the page 'Access Log' is left out" in caplog.text
+    assert "the page 'Registry Triggers' is left out" in caplog.text

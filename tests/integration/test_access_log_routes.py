@@ -504,9 +504,9 @@ def test_api_server_with_the_plugin_lists_a_page_for_each_place(admin: AirflowRe
     plugins = admin.api("GET", "/plugins")["plugins"]
     (plugin,) = [item for item in plugins if item["name"] == "registry_triggers"]
     apps = plugin["react_apps"]
-    assert {item["destination"] for item in apps} == {"nav", "dag", "dag_run", "task_instance"}
-    assert {item["name"] for item in apps} == {"Access Log"}
-    assert len({item["url_route"] for item in apps}) == 4
+    assert {item["destination"] for item in apps} == {"nav", "dag", "dag_run"}
+    assert {item["name"] for item in apps} == {"Registry Triggers", "Pushes"}
+    assert len({item["url_route"] for item in apps}) == 3
     assert not any(item["bundle_url"].startswith("/") or "://" in item["bundle_url"] for item in apps)
     assert admin.api("GET", "/plugins/importErrors")["import_errors"] == []
 

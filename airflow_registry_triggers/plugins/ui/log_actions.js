@@ -3,56 +3,6 @@
 //
 // What can be done with an entry: redeliver, test.
 
-function Ask({ open, title, children, confirm, busy, error, onConfirm, onClose, done }) {
-  return h(
-    C.Dialog.Root,
-    { open, role: "alertdialog", size: "md", placement: "center", onOpenChange: (event) => event.open || onClose() },
-    h(
-      C.Portal,
-      null,
-      h(C.Dialog.Backdrop),
-      h(
-        C.Dialog.Positioner,
-        { px: 3 },
-        h(
-          C.Dialog.Content,
-          null,
-          h(C.Dialog.Header, null, h(C.Dialog.Title, null, title)),
-          h(
-            C.Dialog.Body,
-            null,
-            children,
-            error &&
-              h(C.Box, { mt: 3 }, h(Message, { palette: "red", role: "alert", title: "It did not work" }, error)),
-          ),
-          h(
-            C.Dialog.Footer,
-            null,
-            h(C.Button, { variant: "outline", onClick: onClose }, done ? "Close" : "Cancel"),
-            !done && h(C.Button, { onClick: onConfirm, loading: busy, colorPalette: "brand" }, confirm),
-          ),
-        ),
-      ),
-    ),
-  );
-}
-
-function useAction(action) {
-  const [state, setState] = useState({ open: false, busy: false, error: "", done: null });
-  const open = () => setState({ open: true, busy: false, error: "", done: null });
-  const close = () => setState((old) => ({ ...old, open: false }));
-  const run = async (...values) => {
-    setState((old) => ({ ...old, busy: true, error: "" }));
-    try {
-      const done = await action(...values);
-      setState((old) => ({ ...old, busy: false, done, open: done !== null }));
-    } catch (error) {
-      setState((old) => ({ ...old, busy: false, error: error.message }));
-    }
-  };
-  return { ...state, open, isOpen: state.open, close, run };
-}
-
 function Redeliver({ details, onChange }) {
   const { entry, deliveries, may_redeliver: may } = details;
   const action = useAction(async () => {

@@ -148,15 +148,7 @@ function Cards({ entries, opened, toggle, onChange }) {
   );
 }
 
-function Loading() {
-  return h(
-    C.Box,
-    { role: "status", "aria-label": "Loading the access log" },
-    [1, 2, 3, 4].map((n) => h(C.Skeleton, { key: n, height: "36px", mb: 2 })),
-  );
-}
-
-function Nothing({ filtered, page, clear, older }) {
+function Nothing({ filtered, page, clear, older, dagId }) {
   if (page.next_cursor) {
     return h(
       Message,
@@ -169,10 +161,12 @@ function Nothing({ filtered, page, clear, older }) {
       title: "Nothing matches the filters",
       action: h(C.Button, { size: "sm", onClick: clear }, "Clear the filters"),
     });
+  if (dagId && SLOTS.empty) return h(SLOTS.empty, { dagId });
   return h(
     Message,
-    { title: "No entries yet" },
-    "Each verdict of a match task and each delivery of a webhook will leave one here.",
+    { title: "No entries" },
+    "A push shows up here when a match task has run, also one that does not match. Before that, a wrong password or " +
+      "repository shows only in the log of the triggerer or of the sensor.",
   );
 }
 

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of airflow-provider-registry-triggers.
+//
+// Fields of a form of filters.
+
+function Field({ label, children }) {
+  return h(
+    C.Box,
+    { as: "label", minW: 0 },
+    h(C.Text, { as: "span", display: "block", fontSize: "xs", color: "fg.muted", mb: 1 }, label),
+    children,
+  );
+}
+
+function Choice({ label, value, options, onChange }) {
+  const known = options.some(([option]) => option === value);
+  return h(
+    Field,
+    { label },
+    h(
+      C.NativeSelect.Root,
+      { size: "sm" },
+      h(
+        C.NativeSelect.Field,
+        { value, onChange: (event) => onChange(event.target.value), "aria-label": label },
+        (known ? options : [...options, [value, plain(value)]]).map(([option, text]) =>
+          h("option", { key: option, value: option }, text),
+        ),
+      ),
+      h(C.NativeSelect.Indicator),
+    ),
+  );
+}
+
+// Asked for when typing pauses, and at once on Enter.
+function Search({ label, value, onChange, hint }) {
+  const [draft, setDraft] = useState(value);
+  const latest = useRef(onChange);
+  latest.current = onChange;
+  useEffect(() => setDraft(value), [value]);
+  useEffect(() => {
+    if (draft === value) return undefined;
+    const timer = setTimeout(() => latest.current(draft), 400);
+    return () => clearTimeout(timer);
+  }, [draft, value]);
+  return h(
+    Field,
+    { label },
+    h(C.Input, {
+      size: "sm",
+      value: draft,
+      placeholder: hint,
+      "aria-label": label,
+      maxLength: 200,
+      onChange: (event) => setDraft(event.target.value),
+      onKeyDown: (event) => event.key === "Enter" && onChange(draft),
+    }),
+  );
+}
+
+function Moment({ label, value, onChange }) {
+  return h(
+    Field,
+    { label },
+    h(C.Input, {
+      size: "sm",
+      type: "datetime-local",
+      "aria-label": label,
+      value: toField(value),
+      onChange: (event) => onChange(event.target.value && fromField(event.target.value)),
+    }),
+  );
+}
