@@ -11,17 +11,24 @@ from typing import TYPE_CHECKING, Any
 from airflow_registry_triggers.access_record import VERDICTS as VERDICT_STATUSES
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from airflow_registry_triggers.access_record import AccessRecord
 
 __all__ = [
     "DELIVERIES",
     "DETECTED",
     "DURATION",
+    "HINTS_POLLED",
+    "HINTS_STORED",
     "SENSOR",
     "VERDICTS",
     "WATCHER",
+    "WEBHOOKS_RECEIVED",
     "count_detected",
+    "count_hints_polled",
     "count_record",
+    "count_webhook",
 ]
 
 SENSOR = "sensor"
@@ -39,6 +46,15 @@ DELIVERIES = "registry_triggers.deliveries"
 DURATION = "registry_triggers.delivery_duration"
 """Timer, milliseconds: duration of one attempt."""
 
+WEBHOOKS_RECEIVED = "registry_triggers.webhooks_received"
+"""Counter, followed by the HTTP status: answers to registries' webhooks."""
+
+HINTS_STORED = "registry_triggers.hints_stored"
+"""Counter: tags whose hints the endpoint stored."""
+
+HINTS_POLLED = "registry_triggers.hints_polled"
+"""Counter: tags that a watcher polled because of a hint."""
+
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 
 
@@ -50,6 +66,32 @@ def count_detected(number: int, source: str) -> None:
     """
     if number:
         _stats(source).incr(DETECTED, number, tags={"source": source})
+
+
+def count_hints_polled(tags: Collection[str], new: Collection[str]) -> None:
+    """
+    Count the tags that a hint made a watcher poll.
+
+    :param new: those of them that were pushed
+    """
+    pushed = len(set(tags) & set(new))
+    for result, number in (("new", pushed), ("unchanged", len(tags) - pushed)):
+        if number:
+            _stats(WATCHER).incr(HINTS_POLLED, number, tags={"result": result})
+
+
+def count_webhook(status: int, dialect: str, stored: int) -> None:
+    """
+    Count an answer of the endpoint for registries' webhooks.
+
+    :param status: HTTP status of the answer
+    :param dialect: of the body; empty if it was not read
+    :param stored: number of tags whose hints were stored
+    """
+    stats = _stats(WATCHER)
+    stats.incr(f"{WEBHOOKS_RECEIVED}.{status}", tags={"dialect": dialect or "unread"})
+    if stored:
+        stats.incr(HINTS_STORED, stored)
 
 
 def count_record(record: AccessRecord) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STATE_ASSET",
+    "TASK_HINTS_KEY",
+    "WEBHOOK_HINTS_KEY",
     "SharedStateMixin",
     "WatermarkStore",
     "shared_state",
@@ -38,6 +40,12 @@ STATE_ASSET = Asset(
     group="registry-internal",
     extra={"purpose": "State of the registry triggers' operators. No Dag is scheduled on this asset."},
 )
+
+WEBHOOK_HINTS_KEY = "hints/webhooks"
+"""Key of the hints from registries' webhooks; the api-server writes it."""
+
+TASK_HINTS_KEY = "hints/tasks"
+"""Key of the hints from ``RegistryHintOperator``."""
 
 MAX_SHARDS_INLINE = 4
 """Shards that are unpacked on the event loop; more of them are unpacked in a thread."""

@@ -13,11 +13,13 @@ from airflow.sdk.log import mask_secret
 
 from airflow_registry_triggers.hooks.connection_address import ConnectionAddress, parse_address
 from airflow_registry_triggers.hooks.connection_extra import HTTP_OPTIONS, ConnectionExtra
-from airflow_registry_triggers.hooks.watch_settings import FACTS, WatchSettings
+from airflow_registry_triggers.hooks.watch_settings import FACTS, WEBHOOK_SECRETS, WatchSettings
 from airflow_registry_triggers.oci_names import DOCKER_HUB_HOST, docker_hub_repository, is_docker_hub
 from airflow_registry_triggers.registry.names import RepositoryReference
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from airflow.sdk import Connection
 
     from airflow_registry_triggers.registry.client import RegistryClient
@@ -106,6 +108,7 @@ class RegistryTarget:
         rule: TagRule,
         first_run: FirstRun | None = None,
         memory: PollMemory | None = None,
+        only: Collection[str] | None = None,
     ) -> Poll:
         """
         Find the pushes since the watermark.
@@ -114,10 +117,11 @@ class RegistryTarget:
         :param rule: the watched tags
         :param first_run: mode of the first poll; default the Connection's
         :param memory: memory of the earlier polls; changed in place
+        :param only: tags that a hint names; these alone are requested
         :raises RegistryError: the registry could not be read
         """
         async with self.client() as client:
-            return await self.poll_with(client, watermark, rule, first_run, memory)
+            return await self.poll_with(client, watermark, rule, first_run, memory, only)
 
     async def poll_with(
         self,
@@ -128,6 +132,7 @@ class RegistryTarget:
         memory: PollMemory | None = None,
         *,
         recheck_interval: float = 0.0,
+        only: Collection[str] | None = None,
     ) -> Poll:
         """
         Find the pushes since the watermark with an open client; see :meth:`poll`.
@@ -138,6 +143,7 @@ class RegistryTarget:
         :param first_run: mode of the first poll; default the Connection's
         :param memory: memory of the earlier polls; changed in place
         :param recheck_interval: seconds in which each known tag is requested at least once; 0 for every poll
+        :param only: tags that a hint names; these alone are requested
         """
         from airflow_registry_triggers.registry.poll import poll
 
@@ -157,6 +163,7 @@ class RegistryTarget:
             timezone=settings.timezone,
             repository_facts=settings.facts,
             memory=memory,
+            only=only,
         )
 
     def describe(self, error: RegistryError) -> str:
@@ -199,7 +206,9 @@ def target_of(connection: Connection, repository: str | None = None) -> Registry
         ca_file=read.text("ca_file") or None,
         max_in_flight=read.integer("max_in_flight", 0, at_least=1) or None,
         proxy=_proxy(connection, read, address.scheme),
-        settings=WatchSettings.from_extra(read.extra, conn_id),
+        settings=WatchSettings.from_extra(
+            read.extra, conn_id, has_hints=connection.conn_type == "oci_registry"
+        ),
     )
 
 
@@ -210,6 +219,9 @@ def _mask_secrets(connection: Connection, read: ConnectionExtra) -> None:
         pair = f"{connection.login or ''}:{password}".encode()
         mask_secret(password)
         mask_secret(base64.b64encode(pair).decode())
+    for name in WEBHOOK_SECRETS:
+        if isinstance(secret := read.extra.get(name), str) and secret:
+            mask_secret(secret)
     if connection.conn_type != "http":
         return
     for name, value in read.extra.items():

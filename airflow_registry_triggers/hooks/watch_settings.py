@@ -14,10 +14,14 @@ from airflow_registry_triggers.registry.scope import FIRST_RUNS, FirstRun, check
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FACTS", "WatchSettings"]
+__all__ = ["FACTS", "WEBHOOK_SECRETS", "WatchSettings"]
 
 FACTS = ("date_created", "region", "repo_authentication_type", "repo_origin_type", "repo_type")
 """Keys of the Connection's extra that are copied into each notification's ``repository``."""
+
+
+WEBHOOK_SECRETS = ("webhook_secret", "previous_webhook_secret")
+"""Keys of the Connection's extra that a registry's webhook must prove to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class WatchSettings:
     :param confirm_polls: polls in a row that must find a digest before it counts
     :param flap_limit: pushes of one tag within an hour, after which they are limited; 0 for no limit
     :param recheck_interval: seconds in which a watcher requests each known tag once; 0 for every poll
+    :param webhook_hints: whether the registry's own webhooks start polls: ``webhook_secret`` is set
+    :param queue_hints: whether ``RegistryHintOperator`` may start polls
     :param timezone: time zone of ``pushed_at``
     :param facts: facts about the repositories that the registry does not return
     """
@@ -45,16 +51,19 @@ class WatchSettings:
     confirm_polls: int = 1
     flap_limit: int = DEFAULT_FLAP_LIMIT
     recheck_interval: float = 0.0
+    webhook_hints: bool = False
+    queue_hints: bool = False
     timezone: str = "UTC"
     facts: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def from_extra(cls, extra: Mapping[str, Any], conn_id: str) -> WatchSettings:
+    def from_extra(cls, extra: Mapping[str, Any], conn_id: str, *, has_hints: bool = True) -> WatchSettings:
         """
         Read the extra of a Connection.
 
         :param extra: the extra as a mapping
         :param conn_id: id of the Connection, for errors
+        :param has_hints: whether the type of the Connection has the fields of push mode
         :raises ValueError: a value is not valid
         """
         read = ConnectionExtra(extra, conn_id)
@@ -70,6 +79,9 @@ class WatchSettings:
             confirm_polls=read.integer("confirm_polls", 1, at_least=1),
             flap_limit=read.integer("flap_limit", DEFAULT_FLAP_LIMIT, at_least=0),
             recheck_interval=read.number("recheck_interval", 0.0, at_least=0.0),
+            # A secret that is too short must not stop the watcher: only the endpoint checks it.
+            webhook_hints=has_hints and read.has("webhook_secret"),
+            queue_hints=has_hints and read.flag("queue_hints", False),
             timezone=read.text("timezone", "UTC"),
             facts={name: read.text(name) for name in FACTS if read.has(name)},
         )

@@ -49,6 +49,13 @@ class Comparison:
         return self._stored.epoch is None
 
     @property
+    def is_settled(self) -> bool:
+        """Whether a poll of some tags may change the watermark: a full poll took the baseline of all."""
+        stored = self._stored
+        has_all = stored.epoch is not None and not stored.lost and not self._is_any_lost
+        return has_all and stored.scope == self.scope
+
+    @property
     def watermark_before(self) -> Watermark:
         """The watermark that may be stored before any notification is sent."""
         return self._before.with_baseline(self._baseline)

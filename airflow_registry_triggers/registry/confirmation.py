@@ -39,15 +39,22 @@ class Confirmations:
     def __len__(self) -> int:
         return len(self._candidates)
 
-    def record(self, found: Mapping[str, str], unknown: Collection[str]) -> None:
+    def record(
+        self, found: Mapping[str, str], unknown: Collection[str], only: Collection[str] | None = None
+    ) -> None:
         """
         Record one poll.
 
         :param found: new digests by tag
         :param unknown: tags that could not be read in this poll
+        :param only: tags that this poll requested; None for all tags
         """
         before = self._candidates
-        kept = {tag: candidate for tag, candidate in before.items() if tag in unknown}
+        kept = {
+            tag: candidate
+            for tag, candidate in before.items()
+            if tag in unknown or (only is not None and tag not in only)
+        }
         for tag, digest in found.items():
             last = before.get(tag)
             polls = last.polls + 1 if last and last.digest == digest else 1

@@ -16,12 +16,12 @@ from airflow_registry_triggers.registry.errors import RegistryError, StormHeld
 from airflow_registry_triggers.registry.flapping import DEFAULT_FLAP_LIMIT, MIN_INTERVAL
 from airflow_registry_triggers.registry.notification_builder import NotificationBuilder, Push
 from airflow_registry_triggers.registry.poll_memory import PollMemory
-from airflow_registry_triggers.registry.scan import ScanResult, compute, scan
+from airflow_registry_triggers.registry.scan import ScanResult, compute, scan, scan_only
 from airflow_registry_triggers.registry.scope import FIRST_RUNS, FirstRun, WatchScope, checked_first_run
 from airflow_registry_triggers.tag_rule import TagRule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from airflow_registry_triggers.notification import Notification
     from airflow_registry_triggers.registry.tag_source import TagSource
@@ -74,6 +74,7 @@ async def poll(
     repository_facts: Mapping[str, str] | None = None,
     memory: PollMemory | None = None,
     now: datetime | None = None,
+    only: Collection[str] | None = None,
 ) -> Poll:
     """
     Find the pushes since the watermark.
@@ -95,6 +96,8 @@ async def poll(
         :data:`~airflow_registry_triggers.registry.notification_builder.DEFAULT_FACTS`
     :param memory: memory of the earlier polls of the same watermark and rule; changed in place
     :param now: time of detection; default the current time
+    :param only: tags that a hint names: request these alone, as far as the rule covers them, without a
+        listing. Until a full poll has recorded the baseline of the current scope, nothing is requested
     :raises RegistryError: the registry could not be read; nothing changes
     :raises StormHeld: there are more pushes than storm_limit; nothing changes
     :raises ValueError: an argument is not valid
@@ -103,28 +106,36 @@ async def poll(
     builder = NotificationBuilder(client.registry, repository, timezone, repository_facts or {}, moment)
     scope = WatchScope(rule, updates, referrers, _ACCEPT_MARK, client.registry)
     memory = PollMemory() if memory is None else memory
-    comparison = Comparison(watermark, scope, mode, memory.recheck(recheck_interval, moment.timestamp()))
-    result = await _scanned(client, repository, comparison)
+    # A hint requests its tags whatever was requested last, and the next full poll does not count it.
+    recheck = memory.recheck(recheck_interval if only is None else 0.0, moment.timestamp())
+    comparison = Comparison(watermark, scope, mode, recheck)
+    if only is not None and not comparison.is_settled:
+        return Poll([], watermark, watermark)
+    result = await _scanned(client, repository, comparison, only)
     size = len(result.digests) + len(result.unknown) + len(result.not_asked)
     pushes = await compute(size, lambda: comparison.pushes(result))
-    confirmed = memory.confirmed(pushes, result.unknown, confirm_polls)
+    confirmed = memory.confirmed(pushes, result.unknown, confirm_polls, only)
     admitted = memory.admitted(confirmed, flap_limit, moment.timestamp())
     if storm_limit is not None and len(admitted) > storm_limit:
         raise StormHeld(len(admitted), storm_limit, repository)
     watermark_before = await compute(size, lambda: comparison.watermark_before)
     warnings = [
         *comparison.warnings(repository),
-        *_unknown_warnings(repository, result, memory),
+        *_unknown_warnings(repository, result, memory, only),
         *_flap_warnings(repository, memory, flap_limit),
     ]
     for warning in warnings:
         log.warning("%s", warning)
-    memory.record(pushes, moment.timestamp())
+    memory.record(pushes, moment.timestamp(), only)
     found = await compute(len(admitted), lambda: _built(builder, admitted, watermark_before))
     return Poll(*found, unknown=result.unknown, warnings=warnings)
 
 
-async def _scanned(client: TagSource, repository: str, comparison: Comparison) -> ScanResult:
+async def _scanned(
+    client: TagSource, repository: str, comparison: Comparison, only: Collection[str] | None
+) -> ScanResult:
+    if only is not None:
+        return await scan_only(client, repository, comparison.scope, comparison.needs_digest, only)
     try:
         return await scan(client, repository, comparison.scope, comparison.needs_digest, comparison.is_first)
     except RegistryError as error:
@@ -147,10 +158,13 @@ def _built(
     return notifications, before, before.advanced((push.state for push in pushes), epoch)
 
 
-def _unknown_warnings(repository: str, result: ScanResult, memory: PollMemory) -> Iterator[str]:
+def _unknown_warnings(
+    repository: str, result: ScanResult, memory: PollMemory, only: Collection[str] | None
+) -> Iterator[str]:
     """Report tags that cannot be read, once for each tag and not in each poll."""
     unknown = frozenset(result.unknown)
-    is_reported, memory.reported = unknown <= memory.reported, unknown
+    not_requested = memory.reported - frozenset(only) if only is not None else frozenset()
+    is_reported, memory.reported = unknown <= memory.reported, unknown | not_requested
     if is_reported:
         return
     tag, reason = next(iter(result.unknown.items()))

@@ -13,7 +13,7 @@ from airflow_registry_triggers.registry.flapping import FlapGuard
 from airflow_registry_triggers.registry.recheck import Recheck
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from airflow_registry_triggers.registry.notification_builder import Push
 
@@ -51,30 +51,42 @@ class PollMemory:
             return None
         return Recheck(interval, self.polled_at, now, self.reported, self.awaited)
 
-    def record(self, pushes: Iterable[Push], now: float) -> None:
+    def record(self, pushes: Iterable[Push], now: float, only: Collection[str] | None = None) -> None:
         """
-        Record that a poll of all watched tags succeeded.
+        Record that a poll succeeded. The poll of a hint does not count as the last poll.
 
         :param pushes: its pushes, the held ones included
         :param now: its time, in seconds since the epoch
+        :param only: tags that this poll requested; None for all tags
         """
-        self.awaited = {push.state.tag: push.state.digest for push in pushes}
-        self.polled_at = now
+        digests = {push.state.tag: push.state.digest for push in pushes}
+        if only is None:
+            self.awaited, self.polled_at = digests, now
+        else:
+            self.awaited |= digests
 
-    def confirmed(self, pushes: Iterable[Push], unknown: Mapping[str, str], confirm_polls: int) -> list[Push]:
+    def confirmed(
+        self,
+        pushes: Iterable[Push],
+        unknown: Mapping[str, str],
+        confirm_polls: int,
+        only: Collection[str] | None = None,
+    ) -> list[Push]:
         """
         Return the pushes that enough polls in a row have found.
 
         :param pushes: the pushes of this poll
         :param unknown: tags that could not be read in this poll
         :param confirm_polls: number of polls
+        :param only: tags that this poll requested; None for all tags
         """
         if confirm_polls <= 1:
             # Counts of an earlier setting must not be continued later.
             self.confirmations = Confirmations()
             return list(pushes)
         found = {push.state.tag: push for push in pushes}
-        self.confirmations.record({tag: push.state.digest or "" for tag, push in found.items()}, unknown)
+        digests = {tag: push.state.digest or "" for tag, push in found.items()}
+        self.confirmations.record(digests, unknown, only)
         return [push for tag, push in found.items() if self.confirmations.polls(tag) >= confirm_polls]
 
     def admitted(self, pushes: Iterable[Push], flap_limit: int, now: float) -> list[Push]:

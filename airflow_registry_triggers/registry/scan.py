@@ -9,17 +9,18 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from airflow_registry_triggers.oci_names import is_tag
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.http.pagination import KnownDigest, Listing
 from airflow_registry_triggers.registry.http.rate_limits import MAX_WAIT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from airflow_registry_triggers.registry.scope import WatchScope
     from airflow_registry_triggers.registry.tag_source import TagSource
 
-__all__ = ["ScanResult", "compute", "scan"]
+__all__ = ["ScanResult", "compute", "scan", "scan_only"]
 
 _MAX_IN_A_ROW = 10
 """Consecutive failures that every other request would share; after these a poll sends no more requests."""
@@ -83,9 +84,31 @@ async def scan(
     reader.raise_if_all_failed(named is not None)
     if named is not None and is_first and not any(reader.found.values()):
         await client.list(repository)
-    result.digests |= {tag: (digest, None) for tag, digest in reader.found.items() if digest is not None}
-    result.unknown = {tag: str(error) for tag, error in reader.failed.items()}
-    return result
+    return reader.result(result)
+
+
+async def scan_only(
+    client: TagSource,
+    repository: str,
+    scope: WatchScope,
+    needs_digest: Callable[[str], bool],
+    only: Collection[str],
+) -> ScanResult:
+    """
+    Request the digests of some tags, without a listing.
+
+    :param client: the registry
+    :param repository: full name of the repository
+    :param scope: the watched tags; other tags are not requested
+    :param needs_digest: returns True for a watched tag whose digest is needed
+    :param only: tags that a hint names
+    :raises RegistryError: no digest could be read
+    """
+    reader = _DigestReader(client, repository)
+    covered = (tag for tag in sorted(only) if is_tag(tag) and scope.covers(tag))
+    await reader.read([tag for tag in covered if needs_digest(tag)])
+    reader.raise_if_all_failed(True)
+    return reader.result(ScanResult())
 
 
 def _sorted_out(
@@ -143,6 +166,12 @@ class _DigestReader:
         error = self._stopped_by or next(iter(self.failed.values()))
         if is_unproven or not error.transient or error.kind == "rate_limited":
             raise error
+
+    def result(self, result: ScanResult) -> ScanResult:
+        """Return the result with the registry's answers; an absent tag is left out."""
+        result.digests |= {tag: (digest, None) for tag, digest in self.found.items() if digest is not None}
+        result.unknown = {tag: str(error) for tag, error in self.failed.items()}
+        return result
 
     async def _work(self, queue: Iterator[str]) -> None:
         # Several workers share one queue: ten thousand tags do not need ten thousand tasks.

@@ -5,23 +5,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
+from math import inf
 from typing import TYPE_CHECKING
 
 from airflow.sdk.configuration import conf
 from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
-from airflow_registry_triggers.common.metrics import WATCHER, count_detected
+from airflow_registry_triggers.common.metrics import WATCHER, count_detected, count_hints_polled
 from airflow_registry_triggers.watcher.backoff import FIRST_BACK_OFF, FailureBackoff
 from airflow_registry_triggers.watcher.connection_cache import MAX_AGE, MAX_AGE_AFTER_FAILURE, target_for
-from airflow_registry_triggers.watcher.push_batch import in_rounds
+from airflow_registry_triggers.watcher.poll_timer import PollTimer
+from airflow_registry_triggers.watcher.push_batch import by_asset, in_rounds
 from airflow_registry_triggers.watcher.status import PollProgress, reporting
-from airflow_registry_triggers.watcher.subscribers import StreamKey, Subscription, subscriptions_of
+from airflow_registry_triggers.watcher.subscribers import (
+    StreamKey,
+    Subscription,
+    notified_of_joins,
+    subscriptions_of,
+)
 from airflow_registry_triggers.watcher.watched_asset import WatchedAsset
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 
     from airflow_registry_triggers.hooks.registry_target import RegistryTarget
     from airflow_registry_triggers.registry.client import RegistryClient
@@ -65,6 +73,7 @@ class RegistryProducer(SharedStreamProducer):
         self._target: RegistryTarget | None = None
         self._backoff = FailureBackoff(f"watcher of {self._repository}, Connection {self._conn_id!r}")
         self._progress = PollProgress()
+        self._full_poll_at = 0.0
         self._is_first = True
         self._collected_at: float | None = None
         self._unacknowledged = 0
@@ -74,8 +83,10 @@ class RegistryProducer(SharedStreamProducer):
         """Yield each batch after it is in the outbox; poll again after Airflow has stored all of them."""
         with reporting(self):
             await asyncio.sleep(random.uniform(0, FIRST_POLL_WITHIN))
-            async for batch in self._batches():
-                yield batch, batch
+            timer = PollTimer(self._conn_id, self._repository)
+            with contextlib.closing(timer), notified_of_joins(self._key, timer.poll_all):
+                async for batch in self._batches(timer):
+                    yield batch, batch
 
     def statuses(self) -> Iterator[tuple[str, WatcherStatus]]:
         """Yield the name and the status of each watched asset."""
@@ -85,11 +96,12 @@ class RegistryProducer(SharedStreamProducer):
             tags = watched.tags if watched else None
             yield subscription.asset, self._progress.status(backoff, self._interval, tags)
 
-    async def _batches(self) -> AsyncIterator[PushBatch]:
+    async def _batches(self, timer: PollTimer) -> AsyncIterator[PushBatch]:
+        only: Collection[str] | None = None
         while True:
             began, failures = time.monotonic(), self._backoff.failures
             with self._progress.measured():
-                batches, pause = await self._next_batches()
+                batches, pause = await self._next_batches(only)
             for of_round in in_rounds(batches, _round_size()):
                 if back_off := await self._append_to_outbox(of_round):
                     # Later batches are not emitted either: an asset's pushes keep their order.
@@ -105,7 +117,15 @@ class RegistryProducer(SharedStreamProducer):
                 await self._all_acknowledged.wait()
             if self._backoff.failures == failures:
                 self._backoff.record_success()
-            await self._wait(self._seconds_until(began + pause) if pause else 0.0)
+            if only is None or self._backoff.failures or not pause:
+                wait = self._seconds_until(began + pause) if pause else 0.0
+                self._full_poll_at = time.monotonic() + wait
+            if self._backoff.failures:
+                await self._wait(self._full_poll_at - time.monotonic())
+                timer.full_poll_begins()
+                only = None
+            else:
+                only = await timer.wait(self._full_poll_at)
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
         """
@@ -121,7 +141,7 @@ class RegistryProducer(SharedStreamProducer):
                 f"{self._repository}: Airflow did not store every asset event; the watcher emits them again"
             )
         emitted: list[PushBatch] = [item.broker_payload for item in batch]
-        for watched, batches in _by_asset(of for of in emitted if of.consumed).items():
+        for watched, batches in by_asset(of for of in emitted if of.consumed).items():
             await watched.acknowledge(batches)
             count_detected(sum(len(of.notifications) - of.replayed for of in batches), WATCHER)
         for unseen in (of for of in emitted if not of.consumed):
@@ -137,15 +157,24 @@ class RegistryProducer(SharedStreamProducer):
         if client is not None:
             await client.__aexit__(None, None, None)
 
-    async def _next_batches(self) -> tuple[list[PushBatch], float]:
-        """Poll; return the batches to emit and the seconds from the start of this poll to the next."""
+    async def _next_batches(self, only: Collection[str] | None) -> tuple[list[PushBatch], float]:
+        """
+        Poll; return the batches to emit and the seconds from the start of this poll to the next full one.
+
+        :param only: tags that a hint names; None for a full poll
+        """
+        before = self._target
         try:
             target = await self._connected()
-            batches = await self._poll_assets(target)
+            if only is not None and target != before:
+                return [], 0.0  # the baseline of changed settings needs a full poll
+            batches = await self._poll_assets(target, only)
         except Exception as error:  # the stream must outlive any error, a programming error included
-            return [], self._backoff.record_failure(error, self._interval)
+            return [], self._backoff.record_failure(error, self._back_off_base(only))
         if any(batch.replayed for batch in batches):
             return batches, 0.0  # an asset with a replay may not have polled the registry yet
+        if only is not None:
+            count_hints_polled(only, {item.tag for batch in batches for item in batch.notifications})
         if self._is_first:
             # A triggerer that starts with a thousand watchers takes the baselines within a few seconds and
             # spreads the polls after them over the interval.
@@ -154,10 +183,11 @@ class RegistryProducer(SharedStreamProducer):
         jitter = min(MAX_JITTER, 0.1 * self._interval)
         return batches, self._interval + random.uniform(-jitter, jitter)
 
-    async def _poll_assets(self, target: RegistryTarget) -> list[PushBatch]:
+    async def _poll_assets(self, target: RegistryTarget, only: Collection[str] | None) -> list[PushBatch]:
         """
         Poll once for every asset of the stream; the assets share each request.
 
+        :param only: tags that a hint names; None for a full poll
         :raises Exception: the error of the first asset if all of them failed; otherwise only the failed
             assets back off
         """
@@ -172,13 +202,17 @@ class RegistryProducer(SharedStreamProducer):
         errors: dict[WatchedAsset, Exception] = {}
         for watched in due:
             try:
-                batches += await watched.next_batches(target, client)
+                batches += await watched.next_batches(target, client, only)
             except Exception as error:
                 errors[watched] = error
         if errors and len(errors) == len(self._watched):
             raise next(iter(errors.values()))
         for failed, reason in errors.items():
-            failed.back_off(reason, self._interval)
+            failed.back_off(reason, self._back_off_base(only))
+        if only is not None:
+            # An asset that misses the hint takes a full poll as soon as it may.
+            ends = (watched.backs_off_until for watched in self._watched.values() if watched.is_backing_off)
+            self._full_poll_at = min(self._full_poll_at, *ends, inf)
         return batches
 
     def _follow_subscriptions(self) -> None:
@@ -200,6 +234,10 @@ class RegistryProducer(SharedStreamProducer):
     @property
     def _interval(self) -> float:
         return self._target.settings.poll_interval if self._target else FIRST_BACK_OFF
+
+    def _back_off_base(self, only: Collection[str] | None) -> float:
+        """Return the seconds of the first back-off: in push mode the interval may be an hour."""
+        return self._interval if only is None else FIRST_BACK_OFF
 
     def _seconds_until(self, next_poll: float) -> float:
         """
@@ -250,13 +288,6 @@ class RegistryProducer(SharedStreamProducer):
         self._client = await client.__aenter__()
         for watched in self._watched.values():
             watched.resume()
-
-
-def _by_asset(batches: Iterable[PushBatch]) -> dict[WatchedAsset, list[PushBatch]]:
-    groups: dict[WatchedAsset, list[PushBatch]] = {}
-    for batch in batches:
-        groups.setdefault(batch.watched, []).append(batch)
-    return groups
 
 
 def _round_size() -> int:

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from airflow_registry_triggers.notification import Notification
     from airflow_registry_triggers.watcher.watched_asset import WatchedAsset
 
-__all__ = ["MAX_BYTES", "MAX_NOTIFICATIONS", "PushBatch", "in_rounds", "split"]
+__all__ = ["MAX_BYTES", "MAX_NOTIFICATIONS", "PushBatch", "by_asset", "in_rounds", "split"]
 
 MAX_NOTIFICATIONS = 500
 """Notifications in one asset event."""
@@ -77,6 +77,18 @@ def split(notifications: Sequence[Notification]) -> Iterator[list[Notification]]
         yield part
 
 
+def by_asset(batches: Iterable[PushBatch]) -> dict[WatchedAsset, list[PushBatch]]:
+    """
+    Group batches by their asset; the order of each asset stays.
+
+    :param batches: batches of one stream
+    """
+    groups: dict[WatchedAsset, list[PushBatch]] = {}
+    for batch in batches:
+        groups.setdefault(batch.watched, []).append(batch)
+    return groups
+
+
 def in_rounds(batches: Sequence[PushBatch], size: int) -> Iterator[list[PushBatch]]:
     """
     Group batches that are emitted together: at most one of each asset, the earliest first.
@@ -84,10 +96,7 @@ def in_rounds(batches: Sequence[PushBatch], size: int) -> Iterator[list[PushBatc
     :param batches: all batches of a poll
     :param size: number of batches in one round
     """
-    by_asset: dict[WatchedAsset, list[PushBatch]] = {}
-    for batch in batches:
-        by_asset.setdefault(batch.watched, []).append(batch)
-    for column in itertools.zip_longest(*by_asset.values()):
+    for column in itertools.zip_longest(*by_asset(batches).values()):
         of_round = [batch for batch in column if batch is not None]
         for begin in range(0, len(of_round), size):
             yield of_round[begin : begin + size]

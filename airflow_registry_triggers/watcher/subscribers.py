@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from airflow_registry_triggers.tag_rule import TagRule
 
-__all__ = ["StreamKey", "Subscription", "subscriptions_of", "watching"]
+__all__ = ["StreamKey", "Subscription", "notified_of_joins", "subscriptions_of", "watching"]
 
 StreamKey = tuple[str, str, str]
 """Kind, Connection, repository."""
@@ -43,6 +43,27 @@ class Subscription:
 _streams: dict[StreamKey, dict[tuple[str, TagRule], Subscription]] = {}
 
 
+_on_join: dict[StreamKey, Callable[[], None]] = {}
+
+
+@contextlib.contextmanager
+def notified_of_joins(key: StreamKey, notify: Callable[[], None]) -> Iterator[None]:
+    """
+    Call a function whenever an asset joins a stream, as long as the context is open.
+
+    Its first poll must not wait for the stream's next one: in push mode the interval may be an hour.
+
+    :param key: the stream
+    :param notify: called in the event loop
+    """
+    _on_join[key] = notify
+    try:
+        yield
+    finally:
+        if _on_join.get(key) is notify:
+            del _on_join[key]
+
+
 @contextlib.contextmanager
 def watching(key: StreamKey, asset: str, rule: TagRule, trigger_id: int | None = None) -> Iterator[None]:
     """
@@ -57,6 +78,8 @@ def watching(key: StreamKey, asset: str, rule: TagRule, trigger_id: int | None =
     before = of_stream.get((asset, rule))
     triggers = 1 + (before.triggers if before else 0)
     of_stream[asset, rule] = Subscription(asset, rule, trigger_id, triggers)
+    if notify := _on_join.get(key):
+        notify()
     try:
         yield
     finally:

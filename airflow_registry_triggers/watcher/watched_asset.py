@@ -43,7 +43,7 @@ from airflow_registry_triggers.watcher.outbox import Outbox
 from airflow_registry_triggers.watcher.push_batch import PushBatch, split
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from airflow_registry_triggers.hooks.registry_target import RegistryTarget
     from airflow_registry_triggers.notification import Notification
@@ -89,7 +89,7 @@ class WatchedAsset:
         self._memory = PollMemory()
         self._open_batches = 0
         self.backoff = FailureBackoff(f"watcher of {repository} for asset {self.asset}")
-        self._backs_off_until = 0.0
+        self.backs_off_until = 0.0
 
     @property
     def tags(self) -> int | None:
@@ -99,7 +99,7 @@ class WatchedAsset:
     @property
     def is_backing_off(self) -> bool:
         """Whether the asset still waits after a failure of its own."""
-        if self.state is AssetState.BACKING_OFF and time.monotonic() >= self._backs_off_until:
+        if self.state is AssetState.BACKING_OFF and time.monotonic() >= self.backs_off_until:
             self.resume()
         return self.state is AssetState.BACKING_OFF
 
@@ -110,7 +110,7 @@ class WatchedAsset:
         :param error: reason of the failure
         :param interval: seconds between two polls
         """
-        self._backs_off_until = time.monotonic() + self.backoff.record_failure(error, interval)
+        self.backs_off_until = time.monotonic() + self.backoff.record_failure(error, interval)
         self.state = AssetState.BACKING_OFF
 
     def resume(self) -> None:
@@ -123,13 +123,17 @@ class WatchedAsset:
         self.state = AssetState.NEW
 
     async def next_batches(
-        self, target: RegistryTarget, client: RegistryClient | CachingClient
+        self,
+        target: RegistryTarget,
+        client: RegistryClient | CachingClient,
+        only: Collection[str] | None = None,
     ) -> list[PushBatch]:
         """
         Return the batches to emit: those of an earlier watcher without acknowledgement, else those of a poll.
 
         :param target: repository and settings
         :param client: an open client of its registry
+        :param only: tags that a hint names; None for a full poll
         """
         if self.state is AssetState.NEW:
             await self._load()
@@ -138,7 +142,7 @@ class WatchedAsset:
                 return await self._emitting(replayed, [])
             self.state = AssetState.POLLING
         await self._outbox.expire()
-        found = await self._polled(target, client)
+        found = await self._polled(target, client, only)
         # Baselines and a new scope; the entries of the notifications follow with their acknowledgement.
         await self._save(found.watermark_before)
         self.backoff.record_success()
@@ -191,18 +195,22 @@ class WatchedAsset:
         is_same_epoch = self._stored.epoch == notification.epoch
         return not is_same_epoch or stored is None or stored.generation < notification.tag_state().generation
 
-    async def _polled(self, target: RegistryTarget, client: RegistryClient | CachingClient) -> Poll:
-        found = await self._poll(target, client)
+    async def _polled(
+        self, target: RegistryTarget, client: RegistryClient | CachingClient, only: Collection[str] | None
+    ) -> Poll:
+        found = await self._poll(target, client, only)
         if (found.notifications or self._stored.epoch is None) and await self._reload_if_stale(found):
             if isinstance(client, CachingClient):
                 client.forget()
-            found = await self._poll(target, client)
+            found = await self._poll(target, client, only)
         return found
 
-    async def _poll(self, target: RegistryTarget, client: RegistryClient | CachingClient) -> Poll:
+    async def _poll(
+        self, target: RegistryTarget, client: RegistryClient | CachingClient, only: Collection[str] | None
+    ) -> Poll:
         interval = target.settings.recheck_interval
         return await target.poll_with(
-            client, self._stored, self.rule, memory=self._memory, recheck_interval=interval
+            client, self._stored, self.rule, memory=self._memory, recheck_interval=interval, only=only
         )
 
     async def _reload_if_stale(self, found: Poll) -> bool:

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""Wait for the next poll of a repository: a full one by the interval, or one of hinted tags."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from airflow_registry_triggers.watcher.hint_schedule import HintSchedule
+from airflow_registry_triggers.watcher.hints import hint_waiter
+
+if TYPE_CHECKING:
+    from airflow_registry_triggers.watcher.hints import HintWaiter
+
+__all__ = ["PollTimer"]
+
+
+class PollTimer:
+    """
+    Decide between full polls and polls of hinted tags.
+
+    :param waiter: hints for the repository; default those of this event loop's reader
+    :param conn_id: the Connection
+    :param repository: the repository as a Dag author writes it
+    """
+
+    def __init__(self, conn_id: str, repository: str, waiter: HintWaiter | None = None) -> None:
+        self._waiter = waiter or hint_waiter(conn_id, repository)
+        self._schedule = HintSchedule()
+        self._is_full_wanted = False
+
+    async def wait(self, full_poll_at: float) -> frozenset[str] | None:
+        """
+        Wait until a poll is due.
+
+        :param full_poll_at: time of the next full poll (``time.monotonic()``)
+        :return: the tags to poll, None for a full poll
+        """
+        self._schedule.add(self._waiter.take(), time.monotonic())
+        while True:
+            now = time.monotonic()
+            full_at = min(full_poll_at, self._schedule.full_poll_at)
+            # An overdue full poll comes first: otherwise it and a hint would block each other.
+            if now >= full_at or self._is_full_wanted:
+                break
+            if tags := self._schedule.pop_due(now):
+                return tags
+            hinted = await self._waiter.wait(min(full_at, self._schedule.next_at) - now)
+            self._schedule.add(hinted or (), time.monotonic())
+        self.full_poll_begins()
+        return None
+
+    def full_poll_begins(self) -> None:
+        """Forget the hints that a full poll replaces; their repeats stay, for tags not readable yet."""
+        now = time.monotonic()
+        self._is_full_wanted = False
+        self._schedule.add(self._waiter.take(), now)
+        self._schedule.full_poll_begins(now)
+
+    def poll_all(self) -> None:
+        """End the wait with a full poll, or make the next wait end so."""
+        self._is_full_wanted = True
+        self._waiter.wake()
+
+    def close(self) -> None:
+        """Take no more hints."""
+        self._waiter.close()

@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""The watcher with hints: its polls on a scripted registry, with times a tenth as long."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from aiohttp import web
+
+from airflow_registry_triggers.tag_rule import TagRule
+from airflow_registry_triggers.watcher import hint_schedule, hints
+from airflow_registry_triggers.watcher import producer as producer_module
+from airflow_registry_triggers.watcher.subscribers import watching
+from tests.unit.registry.scripted_registry import digest_of
+from tests.unit.watcher.streams import (
+    KEY,
+    acknowledge,
+    acknowledged,
+    baseline,
+    stored,
+    stream,
+    tags_of,
+    taken,
+    until,
+)
+from tests.unit.watcher.test_hints import SECRET, Rows
+
+
+@pytest.fixture
+def interval(monkeypatch, stores):
+    """The poll interval; a test changes it."""
+    current = {"seconds": 3600.0}
+    monkeypatch.setattr(
+        producer_module.RegistryProducer, "_interval", property(lambda self: current["seconds"])
+    )
+    return current
+
+
+@pytest.fixture
+def rows(monkeypatch, interval, connection):
+    """The shared state, and a watcher whose times are a tenth of the real ones."""
+    connection["extra"]["webhook_secret"] = SECRET
+    store = Rows()
+    monkeypatch.setattr(hints, "shared_state", lambda: store)
+    monkeypatch.setattr(hints, "READ_INTERVAL", 0.01)
+    monkeypatch.setattr(hint_schedule, "POLLED_AFTER", (0.0, 0.1, 0.4))
+    monkeypatch.setattr(hint_schedule, "MIN_GAP", 0.1)
+    monkeypatch.setattr(hint_schedule, "TOLERANCE", 0.005)
+    monkeypatch.setattr(hint_schedule, "ALL_AFTER", 0.1)
+    monkeypatch.setattr(hint_schedule, "ALL_GAP", 3.0)
+    return store
+
+
+def heads(registry, tag):
+    return registry.count("HEAD", f"/manifests/{tag}")
+
+
+def lists(registry):
+    return registry.count("GET", "tags/list")
+
+
+async def ready(registry, stores, *assets):
+    """Wait for the baselines and the end of the first poll; forget its requests."""
+    await baseline(stores, *assets)
+    await asyncio.sleep(0.05)
+    registry.asked.clear()
+
+
+async def test_producer_with_a_hint_finds_the_push_without_a_listing(registry, stores, rows):
+    async with stream() as (producer, queue):
+        await ready(registry, stores)
+        registry.put("team/app", {"v1": "one", "v2": "one"})
+        rows.hint(["v1"])
+        assert await acknowledged(producer, queue) == ["v1"]
+        assert (lists(registry), heads(registry, "v2")) == (0, 0)
+        assert stored(stores).state_of("v1").digest == digest_of("one")
+
+
+async def test_producer_with_a_hint_repeats_its_requests_twice(registry, stores, rows):
+    async with stream():
+        await ready(registry, stores)
+        times = []
+
+        async def record(request):
+            times.append(time.monotonic())
+
+        registry.faults.append(record)
+        rows.hint(["v0"])
+        await until(lambda: len(times) >= 3)
+        await asyncio.sleep(0.5)
+        first, second, third = times
+        assert 0.08 <= second - first <= 0.35
+        assert 0.38 <= third - first <= 0.9
+
+
+@pytest.mark.parametrize("delay", [0.05, 0.3])
+async def test_producer_with_a_hint_before_the_tag_is_readable_finds_it(registry, stores, rows, delay):
+    async with stream() as (producer, queue):
+        await ready(registry, stores)
+        rows.hint(["v1"])
+        await until(lambda: heads(registry, "v1"))
+        await asyncio.sleep(delay)
+        registry.put("team/app", ["v1"])
+        assert await acknowledged(producer, queue) == ["v1"]
+        assert lists(registry) == 0
+
+
+async def test_producer_with_a_second_hint_restarts_the_repeats(registry, stores, rows):
+    async with stream():
+        await ready(registry, stores)
+        rows.hint(["v0"])
+        await until(lambda: heads(registry, "v0") == 2)
+        rows.hint(["v0"])
+        await until(lambda: heads(registry, "v0") >= 5)
+        await asyncio.sleep(0.6)
+        assert heads(registry, "v0") == 5, "the first and its repeat, then three"
+
+
+async def test_producer_with_forged_and_late_hints_emits_nothing(registry, stores, rows):
+    async with stream() as (_, queue):
+        await ready(registry, stores)
+        rows.hint(["v0", "never", "deleted"])
+        await until(lambda: heads(registry, "never") >= 3)
+        assert queue.empty()
+
+
+async def test_producer_with_a_flood_of_hints_still_makes_full_polls(registry, stores, rows, interval):
+    """A hint and an overdue full poll must not block each other."""
+    async with stream() as (_, queue):
+        await ready(registry, stores)
+        interval["seconds"] = 0.3
+        rows.hint(["*"])
+        await until(lambda: lists(registry))
+        registry.asked.clear()
+        began = time.monotonic()
+        while time.monotonic() - began < 2:
+            rows.hint([f"t{int(time.monotonic() * 1000) % 20}", "v0"])
+            await asyncio.sleep(0.005)
+        full, polls_of_hints = lists(registry), heads(registry, "v0") - lists(registry)
+        assert 3 <= full <= 8
+        assert polls_of_hints <= 2 / 0.1 + 2
+        assert queue.empty()
+
+
+async def test_producer_with_a_hint_keeps_the_time_of_the_next_full_poll(registry, stores, rows, interval):
+    async with stream():
+        await ready(registry, stores)
+        interval["seconds"] = 0.6
+        rows.hint(["*"])
+        await until(lambda: lists(registry) == 1)
+        began = time.monotonic()
+        for _ in range(4):
+            rows.hint(["v0"])
+            await asyncio.sleep(0.11)
+        await until(lambda: lists(registry) == 2)
+        assert 0.45 <= time.monotonic() - began <= 1.3
+
+
+async def test_producer_with_hints_for_all_tags_makes_one_full_poll_in_30_s(registry, stores, rows):
+    async with stream() as (producer, queue):
+        await ready(registry, stores)
+        registry.put("team/app", ["v1"])
+        began = time.monotonic()
+        rows.hint(["*"])
+        assert await acknowledged(producer, queue) == ["v1"]
+        assert time.monotonic() - began >= 0.1
+        for _ in range(10):
+            rows.hint(["*"])
+            await asyncio.sleep(0.05)
+        assert lists(registry) == 1
+        registry.put("team/app", ["v2"])
+        assert await acknowledged(producer, queue) == ["v2"], "the later hint is not lost"
+        assert 2.9 <= time.monotonic() - began <= 4.5
+
+
+async def test_producer_in_back_off_lets_hints_wait_and_then_polls_all(registry, stores, rows, monkeypatch):
+    monkeypatch.setattr(producer_module, "FIRST_BACK_OFF", 0.4)
+    failing = {"on": True}
+
+    async def fault(request):
+        return web.Response(status=503) if failing["on"] else None
+
+    async with stream() as (producer, queue):
+        await ready(registry, stores)
+        registry.faults.append(fault)
+        rows.hint(["v0"])
+        await until(lambda: heads(registry, "v0"))
+        await asyncio.sleep(0.1)
+        registry.asked.clear()
+        registry.put("team/app", ["v1"])
+        rows.hint(["v1"])
+        await asyncio.sleep(0.15)
+        assert registry.asked == []
+        failing["on"] = False
+        assert await acknowledged(producer, queue) == ["v1"]
+        assert lists(registry) == 1
+
+
+async def test_producer_before_the_baseline_makes_full_polls_only(
+    registry, stores, rows, interval, monkeypatch
+):
+    monkeypatch.setattr(producer_module, "FIRST_BACK_OFF", 0.2)
+    interval["seconds"] = 0.2
+
+    async def fault(request):
+        return web.Response(status=503) if "tags/list" in request.path else None
+
+    registry.faults.append(fault)
+    async with stream() as (_, queue):
+        rows.hint(["v0"])
+        await until(lambda: lists(registry) >= 2)
+        assert heads(registry, "v0") == 0
+        registry.faults.clear()
+        await baseline(stores)
+        assert queue.empty()
+
+
+async def test_producer_with_two_rules_shares_the_requests_of_a_hint(registry, stores, rows):
+    two = (("one", TagRule(tag_regex="v.*")), ("two", TagRule(tags=["v1", "w1"])))
+    async with stream(*two) as (producer, queue):
+        await ready(registry, stores, "one", "two")
+        registry.put("team/app", ["v1", "w1"])
+        rows.hint(["v1", "w1"])
+        batches = [await taken(queue), await taken(queue)]
+        assert (heads(registry, "v1"), heads(registry, "w1")) == (1, 1)
+        assert {batch.asset: sorted(tags_of(batch)) for batch in batches} == {
+            "one": ["v1"],
+            "two": ["v1", "w1"],
+        }
+        await acknowledge(producer, *batches)
+
+
+async def test_producer_of_one_push_with_many_hints_emits_it_once(registry, stores, rows):
+    async with stream() as (producer, queue):
+        await ready(registry, stores)
+        registry.put("team/app", ["v1"])
+        rows.hint(["v1"])
+        assert await acknowledged(producer, queue) == ["v1"]
+        for _ in range(6):
+            rows.hint(["v1", "*"])
+            await asyncio.sleep(0.11)
+        assert queue.empty()
+
+
+async def test_producer_when_an_asset_joins_polls_all_at_once(registry, stores, rows):
+    async with stream():
+        await ready(registry, stores)
+        with watching(KEY, "late", TagRule(), 9):
+            await baseline(stores, "late")
+            assert lists(registry) == 1
+
+
+async def test_producer_with_changed_settings_makes_a_full_poll(
+    registry, stores, rows, connection, monkeypatch
+):
+    from airflow_registry_triggers.watcher import connection_cache
+
+    async with stream() as (producer, queue):
+        await ready(registry, stores)
+        connection["extra"]["updates"] = "false"
+        connection_cache._read.clear()
+        registry.put("team/app", ["v1"])
+        rows.hint(["v1"])
+        assert await acknowledged(producer, queue) == ["v1"]
+        assert lists(registry) == 1
+
+
+async def test_producer_with_one_failing_asset_polls_all_after_its_back_off(
+    registry, stores, rows, connection, monkeypatch
+):
+    monkeypatch.setattr(producer_module, "FIRST_BACK_OFF", 0.3)
+    connection["extra"]["storm_limit"] = 1
+    two = (("one", TagRule(tag_regex="v.*")), ("two", TagRule(tag_regex="w.*")))
+    async with stream(*two) as (producer, queue):
+        await ready(registry, stores, "one", "two")
+        registry.put("team/app", ["v1", "w1", "w2"])
+        rows.hint(["v1", "w1", "w2"])
+        assert await acknowledged(producer, queue) == ["v1"]
+        registry.repositories["team/app"].pop("w2")
+        assert await acknowledged(producer, queue) == ["w1"]
+        assert lists(registry) == 1
