@@ -121,7 +121,7 @@ class RegistryTarget:
         :raises RegistryError: the registry could not be read
         """
         async with self.client() as client:
-            return await self.poll_with(client, watermark, rule, first_run, memory, only)
+            return await self.poll_with(client, watermark, rule, first_run, memory, only=only)
 
     async def poll_with(
         self,
