@@ -15,8 +15,9 @@ from tests.harness import images
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tests.harness.docker_registry import AccessLogLine, DockerRegistry
+    from tests.harness.docker_registry import DockerRegistry
     from tests.harness.receiver import Received
+    from tests.harness.request_log import AccessLogLine
 
 __all__ = ["Ledger", "State", "Verdict"]
 

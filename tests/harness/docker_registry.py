@@ -5,15 +5,13 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import shutil
 import ssl
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.harness.plain_http import Response, request
 from tests.harness.processes import Process, find_program, free_port, wait_until
+from tests.harness.request_log import LoggingServer, RequestLog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,28 +19,17 @@ if TYPE_CHECKING:
 
     import trustme
 
-__all__ = ["PASSWORD", "USER", "AccessLogLine", "DockerRegistry"]
+__all__ = ["PASSWORD", "USER", "DockerRegistry"]
 
 USER = "robot"
 PASSWORD = "registry-password"
 # bcrypt of PASSWORD: the registry takes no other scheme, and the standard library cannot make it.
 _HTPASSWD = f"{USER}:$2y$05$qWc0Xo9vR3uJmZ1sT8yLae8dpPAEBXn.Unk3ghRxWdd/KcCTRDM36\n"
 
-_ACCESS = re.compile(
-    r'^\S+ - \S+ \[[^]]+\] "(?P<method>[A-Z]+) (?P<path>\S+) HTTP/[0-9.]+" (?P<status>\d{3}) '
-)
+_ACCESS = r'^\S+ - \S+ \[[^]]+\] "(?P<method>[A-Z]+) (?P<path>\S+) HTTP/[0-9.]+" (?P<status>\d{3}) '
 
 
-@dataclass(frozen=True, slots=True)
-class AccessLogLine:
-    """One request as the registry logged it; ``path`` with its query."""
-
-    method: str
-    path: str
-    status: int
-
-
-class DockerRegistry:
+class DockerRegistry(LoggingServer):
     """
     A registry with its storage in a folder; it can be stopped and started again on the same port.
 
@@ -69,11 +56,10 @@ class DockerRegistry:
         self.scheme = "https" if ca else "http"
         self._ca = ca
         self._settings = settings or {}
-        self._log = folder / "registry.log"
-        self._seen = 0
+        self.log = RequestLog(folder / "registry.log", _ACCESS)
         folder.mkdir(parents=True, exist_ok=True)
         program = find_program("docker-registry", "DOCKER_REGISTRY")
-        self.process = Process("docker-registry", [program, "serve", str(self._configure())], self._log)
+        self.process = Process("docker-registry", [program, "serve", str(self._configure())], self.log.path)
 
     @property
     def host(self) -> str:
@@ -126,12 +112,6 @@ class DockerRegistry:
         ca.cert_pem.write_to_path(str(self.folder / "ca.pem"))
         return {"certificate": str(certificate), "key": str(key)}
 
-    def __enter__(self) -> DockerRegistry:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
     def start(self) -> DockerRegistry:
         """Start it, once more after it was stopped, and wait until it answers."""
         self.process.start()
@@ -167,18 +147,6 @@ class DockerRegistry:
         return request(
             method, self.url + path, body=body, headers=headers, credentials=self.credentials, context=context
         )
-
-    def requests(self) -> list[AccessLogLine]:
-        """Give the requests it logged since its start or the last ``forget_requests``, oldest first."""
-        with self._log.open("rb") as log:
-            log.seek(self._seen)
-            lines = log.read().decode(errors="replace").splitlines()
-        matches = filter(None, map(_ACCESS.match, lines))
-        return [AccessLogLine(m["method"], m["path"], int(m["status"])) for m in matches]
-
-    def forget_requests(self) -> None:
-        """Leave the requests so far out of ``requests()``."""
-        self._seen = os.stat(self._log).st_size
 
     def remove_tag(self, repository: str, tag: str) -> None:
         """

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 from typing import TYPE_CHECKING
 
-from tests.harness.docker_registry import AccessLogLine, DockerRegistry
+from tests.harness.docker_registry import DockerRegistry
 from tests.harness.processes import Process, find_program, free_port, wait_until
+from tests.harness.request_log import LoggingServer, RequestLog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NginxRegistry"]
 
-_ACCESS = re.compile(r"^(?P<method>[A-Z]+) (?P<path>\S+) (?P<status>\d{3}) (?P<connection>\d+)$")
+_ACCESS = r"^(?P<method>[A-Z]+) (?P<path>\S+) (?P<status>\d{3}) (?P<connection>\d+)$"
 _CONFIG = """
 daemon off;
 pid {folder}/nginx.pid;
@@ -58,7 +58,7 @@ http {{
 """
 
 
-class NginxRegistry:
+class NginxRegistry(LoggingServer):
     """
     A docker-registry behind nginx with TLS, gzip for every type, and a path prefix.
 
@@ -76,8 +76,7 @@ class NginxRegistry:
         self.url = f"https://127.0.0.1:{self.port}{self.prefix}"
         self.credentials = self.backend.credentials
         self.ca_file = str(folder / "ca.pem")
-        self._log = folder / "requests.log"
-        self._seen = 0
+        self.log = RequestLog(folder / "requests.log", _ACCESS)
         self._write_certificate(ca)
         config = folder / "nginx.conf"
         config.write_text(
@@ -92,17 +91,11 @@ class NginxRegistry:
         (self.folder / "server.key").write_bytes(issued.private_key_pem.bytes())
         ca.cert_pem.write_to_path(self.ca_file)
 
-    def __enter__(self) -> NginxRegistry:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
     def start(self) -> NginxRegistry:
         """Start both servers and wait until the registry answers through nginx."""
         self.backend.start()
         self.process.start()
-        wait_until(self._log.exists, 20, f"nginx at {self.url}", process=self.process)
+        wait_until(self.log.path.exists, 20, f"nginx at {self.url}", process=self.process)
         self.forget_requests()
         return self
 
@@ -122,23 +115,9 @@ class NginxRegistry:
         """Send one request to the registry behind nginx."""
         return self.backend.request(method, path, body=body, headers=headers)
 
-    def requests(self) -> list[AccessLogLine]:
-        """Return the requests that nginx logged since the last ``forget_requests``."""
-        return [AccessLogLine(m["method"], m["path"], int(m["status"])) for m in self._lines()]
-
     def connections(self) -> int:
         """Return the number of TLS connections of these requests."""
-        return len({m["connection"] for m in self._lines()})
-
-    def _lines(self) -> list[re.Match[str]]:
-        with self._log.open("rb") as log:
-            log.seek(self._seen)
-            lines = log.read().decode(errors="replace").splitlines()
-        return [found for line in lines if (found := _ACCESS.match(line))]
-
-    def forget_requests(self) -> None:
-        """Leave the requests so far out of ``requests()``."""
-        self._seen = self._log.stat().st_size
+        return len({m["connection"] for m in self.log.matches()})
 
     def remove_tag(self, repository: str, tag: str) -> None:
         """Delete a tag from the storage of the registry."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +14,10 @@ from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.harness.docker_registry import AccessLogLine
 from tests.harness.plain_http import request
 from tests.harness.postgres import Postgres
 from tests.harness.processes import Process, find_program, free_port, tail, wait_until
+from tests.harness.request_log import LoggingServer, RequestLog
 from tests.harness.token_account import TokenAccount
 
 if TYPE_CHECKING:
@@ -30,12 +29,12 @@ __all__ = ["Pulp"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PLACES = [_ROOT / ".venv-servers/pulp/bin"]
-_ACCESS = re.compile(r'"(?P<method>[A-Z]+) (?P<path>/v2/\S*) HTTP/[0-9.]+" (?P<status>\d{3})')
+_ACCESS = r'"(?P<method>[A-Z]+) (?P<path>/v2/\S*) HTTP/[0-9.]+" (?P<status>\d{3})'
 _UNDER_WAY = {"waiting", "running", "canceling"}
 PASSWORD = "pulp-password"
 
 
-class Pulp:
+class Pulp(LoggingServer):
     """
     A Pulp of one API process, one content process and one worker, with a PostgreSQL of its own.
 
@@ -52,8 +51,7 @@ class Pulp:
         self.host = f"127.0.0.1:{self.port}"
         self.url = f"http://{self.host}"
         self.credentials = ("admin", PASSWORD)
-        self._log = folder / "api.log"
-        self._seen = 0
+        self.log = RequestLog(folder / "api.log", _ACCESS)
         self._environment = self._configure(token_lifetime)
         self._account = TokenAccount(self.url, self.credentials)
         self._api = self._process("pulpcore-api", "-b", self.host, "--access-logfile", "-", "-t", "120")
@@ -146,7 +144,7 @@ class Pulp:
             raise
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        super().__exit__()
         self.postgres.close()
 
     def start(self) -> Pulp:
@@ -229,14 +227,3 @@ class Pulp:
         task = self.api("GET", path).json()
         if task["state"] != "completed":
             raise RuntimeError(f"Pulp's task {path} is {task['state']}: {task.get('error')}")
-
-    def requests(self) -> list[AccessLogLine]:
-        """Return the requests of the registry's API logged since the last ``forget_requests``."""
-        with self._log.open("rb") as log:
-            log.seek(self._seen)
-            found = _ACCESS.finditer(log.read().decode(errors="replace"))
-        return [AccessLogLine(m["method"], m["path"], int(m["status"])) for m in found]
-
-    def forget_requests(self) -> None:
-        """Leave the requests so far out of ``requests()``."""
-        self._seen = os.stat(self._log).st_size

@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.harness.docker_registry import PASSWORD, USER, AccessLogLine
+from tests.harness.docker_registry import PASSWORD, USER
 from tests.harness.processes import Process, find_program, free_port, wait_until
+from tests.harness.request_log import LoggingServer, RequestLog
 from tests.harness.token_account import TokenAccount
 
 if TYPE_CHECKING:
@@ -20,10 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["ZuulRegistry"]
 
 _ROOT = Path(__file__).resolve().parents[2]
-_ACCESS = re.compile(r'"(?P<method>[A-Z]+) (?P<path>/v2/\S*) HTTP/[0-9.]+" (?P<status>\d{3})')
+_ACCESS = r'"(?P<method>[A-Z]+) (?P<path>/v2/\S*) HTTP/[0-9.]+" (?P<status>\d{3})'
 
 
-class ZuulRegistry:
+class ZuulRegistry(LoggingServer):
     """
     A zuul-registry with its storage in a folder, which can be stopped and started again on the same port.
 
@@ -38,11 +37,10 @@ class ZuulRegistry:
         self.host = f"127.0.0.1:{self.port}"
         self.url = f"http://{self.host}"
         self.credentials = (USER, PASSWORD)
-        self._log = folder / "registry.log"
-        self._seen = 0
+        self.log = RequestLog(folder / "registry.log", _ACCESS)
         folder.mkdir(parents=True, exist_ok=True)
         program = find_program("zuul-registry", "ZUUL_REGISTRY", [_ROOT / ".venv-servers/zuul-registry/bin"])
-        self.process = Process("zuul-registry", [program, "-d", "-c", str(self._configure())], self._log)
+        self.process = Process("zuul-registry", [program, "-d", "-c", str(self._configure())], self.log.path)
         self._account = TokenAccount(self.url, self.credentials)
 
     def _configure(self) -> Path:
@@ -64,12 +62,6 @@ class ZuulRegistry:
         path = self.folder / "registry.yaml"
         path.write_text(json.dumps(config))  # YAML is a superset of JSON
         return path
-
-    def __enter__(self) -> ZuulRegistry:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> ZuulRegistry:
         """Start the server, also after it was stopped, and wait until it answers."""
@@ -93,17 +85,6 @@ class ZuulRegistry:
     ) -> Response:
         """Send one request with a token that allows reading and writing."""
         return self._account.request(method, path, body=body, headers=headers)
-
-    def requests(self) -> list[AccessLogLine]:
-        """Return the requests of the registry's API logged since the last ``forget_requests``."""
-        with self._log.open("rb") as log:
-            log.seek(self._seen)
-            found = _ACCESS.finditer(log.read().decode(errors="replace"))
-        return [AccessLogLine(m["method"], m["path"], int(m["status"])) for m in found]
-
-    def forget_requests(self) -> None:
-        """Leave the requests so far out of ``requests()``."""
-        self._seen = os.stat(self._log).st_size
 
     def remove_tag(self, repository: str, tag: str) -> None:
         """Delete a tag from the storage: the server has no request for it."""
