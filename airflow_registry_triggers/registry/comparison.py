@@ -7,14 +7,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_registry_triggers.registry.notification_builder import Push
-from airflow_registry_triggers.registry.watermark import TagState, WatchScope, Watermark
+from airflow_registry_triggers.registry.watermark import TagState, Watermark
 
 if TYPE_CHECKING:
     from airflow_registry_triggers.registry.recheck import Recheck
     from airflow_registry_triggers.registry.scan import ScanResult
-    from airflow_registry_triggers.registry.scope import FirstRun
+    from airflow_registry_triggers.registry.scope import FirstRun, WatchScope
 
-__all__ = ["Comparison"]
+__all__ = ["Comparison", "lost_warnings", "prepared"]
 
 _CONSEQUENCE = "The current tags are recorded as a baseline. Pushes since the last poll may be missing"
 
@@ -35,12 +35,14 @@ class Comparison:
         self.scope = scope
         self._recheck = recheck
         self._stored = watermark
-        self._before = _prepared(watermark, scope)
+        self._before = prepared(watermark, scope)
         self._baseline: list[tuple[str, int, str | None]] = []
         stored_scope = watermark.scope
         self._is_other_registry = stored_scope is not None and stored_scope.is_other_registry(scope)
         is_silent = watermark.epoch is None and first_run == "baseline"
-        self._is_all_baseline = watermark.lost or self._is_other_registry or is_silent
+        # With an order, only the greatest tag was watched.
+        had_order = stored_scope is not None and stored_scope.newest is not None
+        self._is_all_baseline = watermark.lost or self._is_other_registry or had_order or is_silent
         self._is_any_lost = watermark.lost_shards > 0
 
     @property
@@ -98,16 +100,7 @@ class Comparison:
 
         :param repository: full name of the repository
         """
-        stored = self._stored
-        if self._is_other_registry and stored.scope:
-            reason = f"this poll read {self.scope.registry}, earlier polls read {stored.scope.registry}"
-            return [f"{repository}: {reason}. {_CONSEQUENCE}"]
-        if not stored.lost and not stored.lost_shards:
-            return []
-        lost = "the stored watermark"
-        if not stored.lost:
-            lost = f"{stored.lost_shards} of {len(stored.shards)} parts of {lost}"
-        return [f"{repository}: {lost} cannot be read. {_CONSEQUENCE}"]
+        return lost_warnings(repository, self._stored, self.scope, self._is_other_registry)
 
     def _is_rechecked(self, tag: str, recheck: Recheck) -> bool:
         state = self._before.state_of(tag)
@@ -125,7 +118,29 @@ class Comparison:
         return stored.is_lost(tag) or stored.scope is None or not stored.scope.covers(tag)
 
 
-def _prepared(watermark: Watermark, scope: WatchScope) -> Watermark:
+def lost_warnings(
+    repository: str, stored: Watermark, scope: WatchScope, is_other_registry: bool
+) -> list[str]:
+    """
+    Return the warnings about lost state.
+
+    :param repository: full name of the repository
+    :param stored: the stored watermark
+    :param scope: the tags that are watched now
+    :param is_other_registry: whether the watermark belongs to another registry
+    """
+    if is_other_registry and stored.scope:
+        reason = f"this poll read {scope.registry}, earlier polls read {stored.scope.registry}"
+        return [f"{repository}: {reason}. {_CONSEQUENCE}"]
+    if not stored.lost and not stored.lost_shards:
+        return []
+    lost = "the stored watermark"
+    if not stored.lost:
+        lost = f"{stored.lost_shards} of {len(stored.shards)} parts of {lost}"
+    return [f"{repository}: {lost} cannot be read. {_CONSEQUENCE}"]
+
+
+def prepared(watermark: Watermark, scope: WatchScope) -> Watermark:
     """Return the watermark to compare with: it has an epoch, and no digest that cannot be compared."""
     stored_scope = watermark.scope
     if watermark.epoch is None or (stored_scope is not None and stored_scope.is_other_registry(scope)):

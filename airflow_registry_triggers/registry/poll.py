@@ -14,6 +14,7 @@ from airflow_registry_triggers.registry.client import ACCEPT
 from airflow_registry_triggers.registry.comparison import Comparison
 from airflow_registry_triggers.registry.errors import RegistryError, StormHeld
 from airflow_registry_triggers.registry.flapping import DEFAULT_FLAP_LIMIT, MIN_INTERVAL
+from airflow_registry_triggers.registry.newest import NewestComparison
 from airflow_registry_triggers.registry.notification_builder import NotificationBuilder, Push
 from airflow_registry_triggers.registry.poll_memory import PollMemory
 from airflow_registry_triggers.registry.scan import ScanResult, compute, scan, scan_only
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from airflow_registry_triggers.notification import Notification
+    from airflow_registry_triggers.registry.recheck import Recheck
     from airflow_registry_triggers.registry.tag_source import TagSource
     from airflow_registry_triggers.registry.watermark import Watermark
 
@@ -48,6 +50,7 @@ class Poll:
     :param watermark_after: the watermark with all of these pushes
     :param unknown: tags whose digest could not be read, with the reason; their state does not change
     :param warnings: warnings, such as lost state; each of them has been logged
+    :param note: with ``newest``, the reason why a difference is not sent; empty if there is none
     """
 
     notifications: list[Notification]
@@ -55,6 +58,7 @@ class Poll:
     watermark_after: Watermark
     unknown: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    note: str = ""
 
 
 async def poll(
@@ -64,6 +68,7 @@ async def poll(
     rule: TagRule = _EVERY_TAG,
     first_run: FirstRun = "baseline",
     *,
+    newest: str | None = None,
     updates: bool = True,
     referrers: bool = False,
     storm_limit: int | None = 500,
@@ -84,6 +89,8 @@ async def poll(
     :param watermark: the stored watermark
     :param rule: the watched tags
     :param first_run: ``baseline`` records the current tags; ``notify`` returns a notification for each
+    :param newest: ``version``, ``number`` or ``text``: only the greatest tag is requested, and a tag that is
+        less than an earlier one is not a push; None for all tags
     :param updates: whether a known tag with another digest is a push; False sends no request for known tags
     :param referrers: whether tags of signatures, attestations and bills of materials are watched
     :param storm_limit: maximum number of notifications, None for no limit
@@ -97,21 +104,24 @@ async def poll(
     :param memory: memory of the earlier polls of the same watermark and rule; changed in place
     :param now: time of detection; default the current time
     :param only: tags that a hint names: request these alone, as far as the rule covers them, without a
-        listing. Until a full poll has recorded the baseline of the current scope, nothing is requested
+        listing. Until a full poll has recorded the baseline of the current scope, nothing is requested. With
+        ``newest``, a tag that the rule covers causes a full poll
     :raises RegistryError: the registry could not be read; nothing changes
     :raises StormHeld: there are more pushes than storm_limit; nothing changes
     :raises ValueError: an argument is not valid
     """
     mode, moment = checked_first_run(first_run), now or datetime.now(UTC)
     builder = NotificationBuilder(client.registry, repository, timezone, repository_facts or {}, moment)
-    scope = WatchScope(rule, updates, referrers, _ACCEPT_MARK, client.registry)
+    scope = WatchScope(rule, updates, referrers, _ACCEPT_MARK, client.registry, newest)
     memory = PollMemory() if memory is None else memory
     # A hint requests its tags whatever was requested last, and the next full poll does not count it.
     recheck = memory.recheck(recheck_interval if only is None else 0.0, moment.timestamp())
-    comparison = Comparison(watermark, scope, mode, recheck)
-    if only is not None and not comparison.is_settled:
+    comparison = _comparison(watermark, scope, mode, recheck)
+    if only is not None and not (comparison.is_settled and any(map(scope.covers, only))):
         return Poll([], watermark, watermark)
-    result = await _scanned(client, repository, comparison, only)
+    if newest is not None:
+        only = None  # the greatest tag is known from a listing alone
+    result = await _scanned(client, repository, comparison, memory, only)
     size = len(result.digests) + len(result.unknown) + len(result.not_asked)
     pushes = await compute(size, lambda: comparison.pushes(result))
     confirmed = memory.confirmed(pushes, result.unknown, confirm_polls, only)
@@ -119,8 +129,10 @@ async def poll(
     if storm_limit is not None and len(admitted) > storm_limit:
         raise StormHeld(len(admitted), storm_limit, repository)
     watermark_before = await compute(size, lambda: comparison.watermark_before)
+    note = comparison.note if isinstance(comparison, NewestComparison) else ""
     warnings = [
         *comparison.warnings(repository),
+        *memory.candidates.unreported(repository, note),
         *_unknown_warnings(repository, result, memory, only),
         *_flap_warnings(repository, memory, flap_limit),
     ]
@@ -128,15 +140,30 @@ async def poll(
         log.warning("%s", warning)
     memory.record(pushes, moment.timestamp(), only)
     found = await compute(len(admitted), lambda: _built(builder, admitted, watermark_before))
-    return Poll(*found, unknown=result.unknown, warnings=warnings)
+    return Poll(*found, unknown=result.unknown, warnings=warnings, note=note)
+
+
+def _comparison(
+    watermark: Watermark, scope: WatchScope, mode: FirstRun, recheck: Recheck | None
+) -> Comparison | NewestComparison:
+    order = scope.order
+    if order is None:
+        return Comparison(watermark, scope, mode, recheck)
+    return NewestComparison(watermark, scope, order, mode)
 
 
 async def _scanned(
-    client: TagSource, repository: str, comparison: Comparison, only: Collection[str] | None
+    client: TagSource,
+    repository: str,
+    comparison: Comparison | NewestComparison,
+    memory: PollMemory,
+    only: Collection[str] | None,
 ) -> ScanResult:
-    if only is not None:
-        return await scan_only(client, repository, comparison.scope, comparison.needs_digest, only)
     try:
+        if isinstance(comparison, NewestComparison):
+            return await comparison.scan(client, repository, memory.candidates)
+        if only is not None:
+            return await scan_only(client, repository, comparison.scope, comparison.needs_digest, only)
         return await scan(client, repository, comparison.scope, comparison.needs_digest, comparison.is_first)
     except RegistryError as error:
         if error.kind != "no_such_repository" or comparison.is_first:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_registry_triggers.registry.confirmation import Confirmations
 from airflow_registry_triggers.registry.flapping import FlapGuard
+from airflow_registry_triggers.registry.newest import Candidates
 from airflow_registry_triggers.registry.recheck import Recheck
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class PollMemory:
     :param reported: tags that the last poll could not read; they are not reported again
     :param awaited: digests of the last poll's pushes, by tag
     :param polled_at: time of the last poll that succeeded, in seconds since the epoch
+    :param candidates: the greatest tags of the last listing, with ``newest``
     """
 
     confirmations: Confirmations = field(default_factory=Confirmations)
@@ -39,6 +41,7 @@ class PollMemory:
     reported: frozenset[str] = frozenset()
     awaited: dict[str, str | None] = field(default_factory=dict)
     polled_at: float | None = None
+    candidates: Candidates = field(default_factory=Candidates)
 
     def recheck(self, interval: float, now: float) -> Recheck | None:
         """

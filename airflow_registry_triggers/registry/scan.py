@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.registry.scope import WatchScope
     from airflow_registry_triggers.registry.tag_source import TagSource
 
-__all__ = ["ScanResult", "compute", "scan", "scan_only"]
+__all__ = ["DigestReader", "ScanResult", "compute", "scan", "scan_only"]
 
 _MAX_IN_A_ROW = 10
 """Consecutive failures that every other request would share; after these a poll sends no more requests."""
@@ -79,7 +79,7 @@ async def scan(
     named = scope.rule.tags
     listing = await client.list(repository) if named is None else Listing(list(named))
     result, needed = await compute(len(listing.tags), lambda: _sorted_out(listing, scope, needs_digest))
-    reader = _DigestReader(client, repository)
+    reader = DigestReader(client, repository)
     await reader.read(needed)
     reader.raise_if_all_failed(named is not None)
     if named is not None and is_first and not any(reader.found.values()):
@@ -104,7 +104,7 @@ async def scan_only(
     :param only: tags that a hint names
     :raises RegistryError: no digest could be read
     """
-    reader = _DigestReader(client, repository)
+    reader = DigestReader(client, repository)
     covered = (tag for tag in sorted(only) if is_tag(tag) and scope.covers(tag))
     await reader.read([tag for tag in covered if needs_digest(tag)])
     reader.raise_if_all_failed(True)
@@ -128,7 +128,7 @@ def _sorted_out(
     return result, needed
 
 
-class _DigestReader:
+class DigestReader:
     """
     Requests digests, at most ``in_flight`` of them at the same time.
 

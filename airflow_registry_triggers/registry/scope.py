@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_registry_triggers.oci_names import is_referrer
+from airflow_registry_triggers.registry.tag_order import TagOrder
 from airflow_registry_triggers.tag_rule import TagRule
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class WatchScope:
     :param referrers: whether tags of signatures, attestations and bills of materials are watched
     :param accept: hash of the Accept header, because digests depend on that header
     :param registry: name of the registry; empty if it was not stored
+    :param newest: order of the tags of which only the greatest is watched; None to watch all of them
     """
 
     rule: TagRule
@@ -50,6 +52,16 @@ class WatchScope:
     referrers: bool
     accept: str
     registry: str = ""
+    newest: str | None = None
+
+    @property
+    def order(self) -> TagOrder | None:
+        """The order of the tags; None if all of them are watched."""
+        return None if self.newest is None else TagOrder(self.newest, self.rule)
+
+    def has_same_order(self, other: WatchScope) -> bool:
+        """Return True if both scopes select the greatest of the same tags."""
+        return (self.newest, self.rule) == (other.newest, other.rule)
 
     def is_other_registry(self, other: WatchScope) -> bool:
         """Return True if the scopes name two registries, whose digests cannot be compared."""
@@ -57,19 +69,21 @@ class WatchScope:
 
     def covers(self, tag: str) -> bool:
         """Return True if the tag is watched. A referrer that the rule lists by name is watched too."""
-        if not self.referrers and self.rule.tags is None and is_referrer(tag):
-            return False
-        return self.rule.covers(tag)
+        return not self.leaves_out(tag) and self.rule.covers(tag)
+
+    def leaves_out(self, tag: str) -> bool:
+        """Return True for a referrer, whatever the rule decides about it."""
+        return not self.referrers and self.rule.tags is None and is_referrer(tag)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        rule = {"tags": list(self.rule.tags)} if self.rule.tags else {"tag_regex": self.rule.tag_regex}
+        """Return the JSON form; the key ``order`` exists only for a scope with an order."""
         return {
-            "rule": rule,
+            "rule": self.rule.to_dict(),
             "updates": self.updates,
             "referrers": self.referrers,
             "accept": self.accept,
             "registry": self.registry,
+            **({} if self.newest is None else {"order": self.newest}),
         }
 
     @classmethod
@@ -78,8 +92,11 @@ class WatchScope:
         Read the JSON form.
 
         :param data: the result of :meth:`to_dict`
-        :raises ValueError: the rule is not valid (any more)
+        :raises ValueError: the rule or the order is not valid (any more)
         """
         rule = TagRule(**data["rule"])
         updates, referrers = data["updates"] is True, data["referrers"] is True
-        return cls(rule, updates, referrers, str(data["accept"]), str(data.get("registry") or ""))
+        registry, newest = str(data.get("registry") or ""), data.get("order")
+        scope = cls(rule, updates, referrers, str(data["accept"]), registry, newest)
+        _ = scope.order  # raises ValueError
+        return scope

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from semver import Version
 
+    from airflow_registry_triggers.notification import TagState
     from airflow_registry_triggers.tag_rule import TagRule
 
 __all__ = ["MAX_CANDIDATES", "ORDERS", "TagOrder"]
@@ -96,6 +97,18 @@ class TagOrder:
         if keys[0] is None or keys[1] is None:
             return (keys[0] is not None) - (keys[1] is not None)
         return int(keys[0] > keys[1]) - int(keys[0] < keys[1])
+
+    def highest(self, stored: str | None, states: Iterable[TagState]) -> str | None:
+        """
+        Return the greatest tag of some states; the stored one unless another is greater.
+
+        :param stored: the tag that was notified last
+        :param states: states of tags
+        """
+        for tag, _, _ in states:
+            if stored is None or self.compare(tag, stored) > 0:
+                stored = tag
+        return stored
 
 
 @total_ordering

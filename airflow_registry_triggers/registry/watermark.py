@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_registry_triggers.notification import TagState
-from airflow_registry_triggers.oci_names import is_digest
+from airflow_registry_triggers.oci_names import is_digest, is_tag
 from airflow_registry_triggers.registry.scope import WatchScope
 from airflow_registry_triggers.registry.watermark_codec import (
     KEY_SIZE,
@@ -48,6 +48,7 @@ class Watermark:
     :param scope: the tags that were watched; None before the first baseline
     :param shards: entries by hash; None for a shard that cannot be read
     :param lost: whether there was a state that cannot be read
+    :param newest: the greatest tag that was notified or recorded; None unless the scope has an order
     """
 
     epoch: str | None = None
@@ -55,6 +56,7 @@ class Watermark:
     scope: WatchScope | None = None
     shards: tuple[Shard | None, ...] = ()
     lost: bool = False
+    newest: str | None = None
 
     @classmethod
     def new(cls, scope: WatchScope) -> Watermark:
@@ -95,7 +97,10 @@ class Watermark:
         """
         if epoch != self.epoch:
             return self
-        return self._with((state for state in states if is_digest(state.digest)), forward=True)
+        known = [state for state in states if is_digest(state.digest)]
+        after = self._with(known, forward=True)
+        order = self.scope.order if self.scope else None
+        return after if order is None else after.with_newest(order.highest(self.newest, known))
 
     def with_baseline(self, states: Iterable[tuple[str, int, str | None]]) -> Watermark:
         """Return the watermark with states that need no notification."""
@@ -103,7 +108,14 @@ class Watermark:
 
     def with_scope(self, scope: WatchScope) -> Watermark:
         """Return the watermark for the tags that are watched now."""
-        return self if scope == self.scope else replace(self, scope=scope)
+        if scope == self.scope:
+            return self
+        is_same_order = self.scope is not None and self.scope.has_same_order(scope)
+        return replace(self, scope=scope, newest=self.newest if is_same_order else None)
+
+    def with_newest(self, tag: str | None) -> Watermark:
+        """Return the watermark with another greatest tag."""
+        return self if tag == self.newest else replace(self, newest=tag)
 
     def without_digests(self) -> Watermark:
         """Return the watermark with its generations only; the next poll records the digests as a baseline."""
@@ -143,7 +155,9 @@ class Watermark:
             epoch, salt, scope = _read_head(head)
         except (ValueError, TypeError, KeyError):
             return cls(lost=True)
-        return cls(epoch, salt, scope, tuple(unpack(data.get(key), epoch) for key in cls.keys(head)))
+        shards = tuple(unpack(data.get(key), epoch) for key in cls.keys(head))
+        newest = head.get("newest") if scope and scope.newest else None
+        return cls(epoch, salt, scope, shards, newest=newest if is_tag(newest) else None)
 
     @staticmethod
     def keys(head: object) -> tuple[str, ...]:
@@ -178,6 +192,8 @@ class Watermark:
         head = {"form": _FORM, "epoch": self.epoch, "salt": self.salt, "shards": len(self.shards)}
         if self.scope:
             head |= self.scope.to_dict()
+        if self.newest is not None:
+            head["newest"] = self.newest
         return {**head, "check": _checksum(head)}
 
     def changes_since(self, older: Watermark) -> dict[str, Any]:
