@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, TypedDict
 
+from airflow_registry_triggers.oci_names import image_reference
+
 __all__ = [
     "Action",
     "EventData",
@@ -58,6 +60,7 @@ class EventData(TypedDict, total=False):
     epoch: str
     generation: int
     image: str
+    tags: list[str]
     trigger: dict[str, str]
 
 
@@ -218,6 +221,14 @@ class Notification:
         value = self._event.get("trigger")
         return {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else {}
 
+    @property
+    def image(self) -> str | None:
+        """``registry/repository@digest``; None where registry or digest are unknown."""
+        if isinstance(image := self._event.get("image"), str) and image:
+            return image
+        known = self.registry and self.digest
+        return image_reference(self.registry, self.repository, self.digest or "") if known else None
+
     def tag_state(self) -> TagState:
         """Return the state of the tag after this push, for the watermark."""
         return TagState(self.tag, self.generation or 0, self.digest)
@@ -225,6 +236,10 @@ class Notification:
     def with_event(self, **fields: Any) -> Notification:
         """Return a copy with these fields of ``event`` set to JSON values."""
         return Notification({**self._data, "event": {**self._event, **fields}})
+
+    def with_image(self) -> Notification:
+        """Return the notification with ``event.image``, if it can be known."""
+        return self if self.image is None else self.with_event(image=self.image)
 
     def with_fallback_id(self, source: str, position: int) -> Notification:
         """

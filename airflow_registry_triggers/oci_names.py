@@ -12,6 +12,7 @@ __all__ = [
     "checked_repository",
     "checked_tag",
     "docker_hub_repository",
+    "image_reference",
     "is_digest",
     "is_docker_hub",
     "is_referrer",
@@ -112,3 +113,8 @@ def docker_hub_repository(name: str) -> str:
     :param name: the name as written in an image reference
     """
     return name if "/" in name else f"library/{name}"
+
+
+def image_reference(registry: str, repository: str, digest: str) -> str:
+    """Return ``registry/repository@digest``; the registry of Docker Hub is ``docker.io`` there."""
+    return f"{'docker.io' if is_docker_hub(registry) else registry}/{repository}@{digest}"

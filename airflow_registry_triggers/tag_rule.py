@@ -13,7 +13,10 @@ from airflow_registry_triggers.oci_names import is_tag
 if TYPE_CHECKING:
     from airflow_registry_triggers.version_range import VersionRange
 
-__all__ = ["MAX_TAGS", "TagRule", "Verdict", "VerdictKind"]
+__all__ = ["CONDITIONS", "MAX_TAGS", "TagRule", "Verdict", "VerdictKind"]
+
+CONDITIONS = ("tags", "tag_regex", "semver", "exclude_regex")
+"""Names of the conditions; the order in which they were added."""
 
 MAX_TAGS = 10
 """Tags in a list, as in the trigger rules of registries."""
@@ -165,6 +168,11 @@ class TagRule:
         """
         match = self._match(tag)
         return None if match is None else _group_text(match, self.groups[group])
+
+    def version_text(self, tag: str) -> str | None:
+        """Return the text that the range applies to: with a range the group ``version``, else the tag."""
+        has_group = self.semver is not None and VERSION_GROUP in self.groups
+        return self.group_text(tag, VERSION_GROUP) if has_group else tag
 
     def _match(self, tag: str) -> Any:
         # A tag in a registry is ASCII.

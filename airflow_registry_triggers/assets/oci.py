@@ -26,6 +26,9 @@ def repository_asset(
     registry_conn_id: str = DEFAULT_CONN_ID,
     tags: Sequence[str] | None = None,
     tag_regex: str | None = None,
+    semver: str | None = None,
+    exclude_regex: str | None = None,
+    newest: str | None = None,
 ) -> Asset:
     """
     Return the asset of a repository, with its watcher.
@@ -37,19 +40,29 @@ def repository_asset(
     :param registry_conn_id: id of an ``oci_registry``, ``docker`` or ``http`` Connection
     :param tags: at most 10 exact tags; other tags make another asset
     :param tag_regex: RE2 expression for the whole tag; another expression makes another asset
+    :param semver: range of versions, such as ``>=1.2 <2``; another range makes another asset
+    :param exclude_regex: RE2 expression for tags that are not watched; another one makes another asset
+    :param newest: ``version``, ``number`` or ``text``: watch only the greatest tag, and never send a lesser
+        one than before; another order makes another asset
     :raises ValueError: the repository, the Connection id or the rule is not valid
     """
     from airflow.sdk import Asset, AssetWatcher
 
     from airflow_registry_triggers.triggers.registry_push import RegistryPushTrigger
 
-    uri = asset_uri(repository, registry_conn_id, tags, tag_regex)
-    name = asset_name(repository, registry_conn_id, tags, tag_regex)
+    rule: dict[str, Any] = {
+        "tags": tags,
+        "tag_regex": tag_regex,
+        "semver": semver,
+        "exclude_regex": exclude_regex,
+        "newest": newest,
+    }
+    uri = asset_uri(repository, registry_conn_id, **rule)
+    name = asset_name(repository, registry_conn_id, **rule)
     trigger = RegistryPushTrigger(
         repository=str(RepositoryReference.parse(repository)),
         registry_conn_id=registry_conn_id,
-        tags=None if tags is None else sorted(tags),
-        tag_regex=tag_regex,
+        **{**rule, "tags": None if tags is None else sorted(tags)},
     )
     return Asset(name=name, uri=uri, group=GROUP, watchers=[AssetWatcher(name=name, trigger=trigger)])
 
@@ -79,7 +92,7 @@ def create_asset(*, repository: str, registry_conn_id: str = DEFAULT_CONN_ID, **
 
     :param repository: as in :func:`repository_asset`
     :param registry_conn_id: as in :func:`repository_asset`
-    :param rule: ``tags`` or ``tag_regex``
+    :param rule: ``tags``, ``tag_regex``, ``semver``, ``exclude_regex`` and ``newest``
     """
     return repository_asset(repository, registry_conn_id, **rule)
 

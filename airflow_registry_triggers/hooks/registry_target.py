@@ -109,6 +109,7 @@ class RegistryTarget:
         first_run: FirstRun | None = None,
         memory: PollMemory | None = None,
         only: Collection[str] | None = None,
+        newest: str | None = None,
     ) -> Poll:
         """
         Find the pushes since the watermark.
@@ -118,10 +119,11 @@ class RegistryTarget:
         :param first_run: mode of the first poll; default the Connection's
         :param memory: memory of the earlier polls; changed in place
         :param only: tags that a hint names; these alone are requested
+        :param newest: order of the tags of which only the greatest is watched; None to watch all of them
         :raises RegistryError: the registry could not be read
         """
         async with self.client() as client:
-            return await self.poll_with(client, watermark, rule, first_run, memory, only=only)
+            return await self.poll_with(client, watermark, rule, first_run, memory, newest, only=only)
 
     async def poll_with(
         self,
@@ -130,6 +132,7 @@ class RegistryTarget:
         rule: TagRule,
         first_run: FirstRun | None = None,
         memory: PollMemory | None = None,
+        newest: str | None = None,
         *,
         recheck_interval: float = 0.0,
         only: Collection[str] | None = None,
@@ -142,6 +145,7 @@ class RegistryTarget:
         :param rule: the watched tags
         :param first_run: mode of the first poll; default the Connection's
         :param memory: memory of the earlier polls; changed in place
+        :param newest: order of the tags of which only the greatest is watched; None to watch all of them
         :param recheck_interval: seconds in which each known tag is requested at least once; 0 for every poll
         :param only: tags that a hint names; these alone are requested
         """
@@ -154,6 +158,7 @@ class RegistryTarget:
             watermark,
             rule,
             first_run or settings.first_run,
+            newest=newest,
             updates=settings.updates,
             referrers=settings.referrers,
             storm_limit=settings.storm_limit,

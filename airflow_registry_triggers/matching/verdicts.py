@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.notification import Notification
     from airflow_registry_triggers.tag_rule import TagRule
 
-__all__ = ["Decision", "collapsed", "decide"]
+__all__ = ["Decision", "decide"]
 
 
 class Decision(NamedTuple):
@@ -45,23 +45,3 @@ def decide(
             decisions.append(Decision(Status.TRIGGERED, verdict.reason))
             memory.claim(notification)
     return decisions
-
-
-def collapsed(notifications: Sequence[Notification], decisions: Sequence[Decision]) -> list[Decision]:
-    """
-    Return the decisions with only the newest push of each tag triggered.
-
-    The newest push has the highest generation, or is the last one where generations are equal or unknown.
-    Older ones stay claimed, so that they do not trigger in a later run either.
-    """
-    newest: dict[tuple[str, str, str], tuple[int, int]] = {}
-    for position, (item, decision) in enumerate(zip(notifications, decisions, strict=True)):
-        if decision.status is Status.TRIGGERED:
-            key = (item.registry, item.repository, item.tag)
-            newest[key] = max(newest.get(key, (-1, -1)), (item.generation or 0, position))
-    kept = {position for _, position in newest.values()}
-    older = Decision(Status.UNTRIGGERED, "a newer push of this tag is in the same run (collapse=True)")
-    return [
-        older if decision.status is Status.TRIGGERED and position not in kept else decision
-        for position, decision in enumerate(decisions)
-    ]

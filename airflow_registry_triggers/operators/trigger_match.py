@@ -18,15 +18,18 @@ from airflow_registry_triggers.common.state_store import SharedStateMixin
 from airflow_registry_triggers.common.templating import is_literal
 from airflow_registry_triggers.exceptions import InvalidArgument, MalformedNotifications
 from airflow_registry_triggers.links.access_log import AccessLogLink
+from airflow_registry_triggers.matching.collapse import Collapse, checked_collapse, collapsed
 from airflow_registry_triggers.matching.deduplication import Deduplicator, NullDeduplicator
 from airflow_registry_triggers.matching.inputs import Inputs, read_inputs
-from airflow_registry_triggers.matching.verdicts import Decision, collapsed, decide
-from airflow_registry_triggers.tag_rule import TagRule
+from airflow_registry_triggers.matching.verdicts import decide
+from airflow_registry_triggers.tag_rule import CONDITIONS, TagRule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.sdk import Context
+
+    from airflow_registry_triggers.matching.verdicts import Decision
 
 __all__ = ["TriggerMatchOperator"]
 
@@ -47,14 +50,24 @@ class TriggerMatchOperator(SharedStateMixin, BaseOperator, SkipMixin):
     :param trigger_name: name in the access log, default ``<dag_id>.<task_id>`` (templated)
     :param tags: at most 10 exact tags (templated)
     :param tag_regex: RE2 expression for the whole tag; ``*`` matches all (templated)
+    :param semver: range of versions, such as ``>=1.2 <2`` (templated)
+    :param exclude_regex: RE2 expression for tags that never match (templated)
     :param notifications: one notification, a list, or an upstream task's output (templated)
-    :param collapse: whether only the newest push of each tag in a run triggers
+    :param collapse: True keeps only the newest push of each tag in a run; ``"image"`` then keeps one tag of
+        each image, the one with the greatest version, and lists all its tags in ``event.tags``
     :param retries: retries after a lost worker, default 3; Airflow's own default is 0
     :param retry_delay: pause before a retry, default 5 s
     :raises ValueError: if a literal rule is invalid, while the Dag is parsed
     """
 
-    template_fields: Sequence[str] = ("trigger_name", "tags", "tag_regex", "notifications")
+    template_fields: Sequence[str] = (
+        "trigger_name",
+        "tags",
+        "tag_regex",
+        "semver",
+        "exclude_regex",
+        "notifications",
+    )
     template_fields_renderers = {"notifications": "json"}
     ui_color = "#e6f4ea"
     operator_extra_links = (AccessLogLink(),)
@@ -66,8 +79,10 @@ class TriggerMatchOperator(SharedStateMixin, BaseOperator, SkipMixin):
         trigger_name: str | None = None,
         tags: Sequence[str] | None = None,
         tag_regex: str | None = None,
+        semver: str | None = None,
+        exclude_regex: str | None = None,
         notifications: Any = None,
-        collapse: bool = False,
+        collapse: Collapse = False,
         retries: int | None = 3,
         retry_delay: timedelta | float = timedelta(seconds=5),
         max_active_tis_per_dag: int | None = 1,
@@ -84,16 +99,18 @@ class TriggerMatchOperator(SharedStateMixin, BaseOperator, SkipMixin):
         self.trigger_name = trigger_name
         self.tags = tags
         self.tag_regex = tag_regex
+        self.semver = semver
+        self.exclude_regex = exclude_regex
         self.notifications = notifications
         self.collapse = collapse
-        if is_literal([tags, tag_regex]):
-            TagRule(tags=tags, tag_regex=tag_regex)
+        _check_literal(
+            tags=tags, tag_regex=tag_regex, semver=semver, exclude_regex=exclude_regex, collapse=collapse
+        )
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
         """Create a mapped match; a literal rule is checked here: ``__init__`` runs in the worker."""
-        if is_literal([kwargs.get("tags"), kwargs.get("tag_regex")]):
-            TagRule(tags=kwargs.get("tags"), tag_regex=kwargs.get("tag_regex"))
+        _check_literal(**{name: kwargs[name] for name in (*CONDITIONS, "collapse") if name in kwargs})
         kwargs.setdefault("max_active_tis_per_dag", 1)
         return super().partial(**kwargs)
 
@@ -110,14 +127,11 @@ class TriggerMatchOperator(SharedStateMixin, BaseOperator, SkipMixin):
         if inputs.is_test:
             self.log.info("The run's conf has a notification: this run tests the trigger.")
         # A test may repeat a real push: it is not a duplicate of that push, and makes no duplicate of one.
-        memory = (
-            NullDeduplicator()
-            if inputs.is_test
-            else Deduplicator(context, (self.trigger_name, self.tags, self.tag_regex))
-        )
+        memory = NullDeduplicator() if inputs.is_test else Deduplicator(context, self._rule_key)
         decisions = decide(rule, inputs.valid, memory)
         if self.collapse:
-            decisions = collapsed(inputs.valid, decisions)
+            notifications, decisions = collapsed(self.collapse, rule, inputs.valid, decisions)
+            inputs = inputs._replace(valid=notifications)
         result = self._triggered(rule, inputs, decisions)
         check_mappable(context, len(result))
         AccessLog(context, self.log).write(self._records(context, rule, inputs, decisions))
@@ -133,17 +147,25 @@ class TriggerMatchOperator(SharedStateMixin, BaseOperator, SkipMixin):
 
     def _rendered_rule(self) -> TagRule:
         try:
-            if "None" in (self.tags, self.tag_regex):
-                raise ValueError(
-                    f"tags={self.tags!r}, tag_regex={self.tag_regex!r}: rendered to the text None"
-                )
-            return TagRule(tags=self.tags, tag_regex=self.tag_regex)
+            if empty := [name for name, value in self._conditions.items() if value == "None"]:
+                raise ValueError(f"{', '.join(empty)}: rendered to the text None")
+            return TagRule(**self._conditions)
         except ValueError as error:
             hint = "a template renders to text unless the Dag has render_template_as_native_obj=True"
-            is_text = isinstance(self.tags, str) or self.tag_regex == "None"
+            is_text = isinstance(self.tags, str) or "None" in self._conditions.values()
             raise InvalidArgument(
                 f"task {self.task_id!r}: {error} ({hint})" if is_text else f"task {self.task_id!r}: {error}"
             ) from None
+
+    @property
+    def _conditions(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in CONDITIONS}
+
+    @property
+    def _rule_key(self) -> tuple[object, ...]:
+        # Only conditions that are set: a longer key would start a new memory of the same rule.
+        later = [(name, getattr(self, name)) for name in CONDITIONS[2:]]
+        return self.trigger_name, self.tags, self.tag_regex, *(item for item in later if item[1] is not None)
 
     @property
     def _name(self) -> str:
@@ -154,7 +176,7 @@ class TriggerMatchOperator(SharedStateMixin, BaseOperator, SkipMixin):
     ) -> list[dict[str, Any]]:
         trigger = {"name": self._name, "type": rule.trigger_type, "tag": rule.trigger_tag}
         return [
-            notification.with_event(trigger=trigger).to_dict()
+            notification.with_image().with_event(trigger=trigger).to_dict()
             for notification, decision in zip(inputs.valid, decisions, strict=True)
             if decision.status is Status.TRIGGERED
         ]
@@ -202,6 +224,12 @@ class TriggerMatchOperator(SharedStateMixin, BaseOperator, SkipMixin):
         if is_mapped(ti):
             return  # likewise
         self.skip(ti=ti, tasks=_exclusive_followers(task))
+
+
+def _check_literal(collapse: Any = False, **conditions: Any) -> None:
+    checked_collapse(collapse)
+    if is_literal(list(conditions.values())):
+        TagRule(**conditions)
 
 
 def _exclusive_followers(task: Any) -> list[Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pendulum
 
 from airflow_registry_triggers.notification import Notification, push_id
+from airflow_registry_triggers.oci_names import image_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -96,7 +97,7 @@ class NotificationBuilder:
                     "detected_at": self._now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                     "epoch": epoch,
                     "generation": generation,
-                    "image": f"{registry}/{repository}@{digest}",
+                    "image": image_reference(registry, repository, digest or ""),
                 },
             }
         )

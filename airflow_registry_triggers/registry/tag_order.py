@@ -9,7 +9,7 @@ import re
 from functools import total_ordering
 from typing import TYPE_CHECKING, Any
 
-from airflow_registry_triggers.tag_rule import VERSION_GROUP
+from airflow_registry_triggers.tag_rule import VERSION_GROUP, TagRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from semver import Version
 
     from airflow_registry_triggers.notification import TagState
-    from airflow_registry_triggers.tag_rule import TagRule
 
-__all__ = ["MAX_CANDIDATES", "ORDERS", "TagOrder"]
+__all__ = ["MAX_CANDIDATES", "ORDERS", "TagOrder", "check_conditions"]
 
 ORDERS = ("version", "number", "text")
 """Values of ``newest``."""
@@ -32,6 +31,19 @@ MAX_CANDIDATES = 5
 
 # A tag has at most 128 characters. Python refuses to convert a number of very many digits.
 _DIGITS = re.compile(r"[0-9]{1,128}")
+
+
+def check_conditions(newest: str | None = None, **conditions: Any) -> None:
+    """
+    Check the conditions of a watcher or sensor together.
+
+    :param newest: the order, None to watch all tags
+    :param conditions: the conditions of a :class:`~airflow_registry_triggers.tag_rule.TagRule`
+    :raises ValueError: one of them is not valid, or they cannot be combined
+    """
+    rule = TagRule(**conditions)
+    if newest is not None:
+        TagOrder(newest, rule)
 
 
 class TagOrder:

@@ -98,9 +98,8 @@ class Watermark:
         if epoch != self.epoch:
             return self
         known = [state for state in states if is_digest(state.digest)]
-        after = self._with(known, forward=True)
-        order = self.scope.order if self.scope else None
-        return after if order is None else after.with_newest(order.highest(self.newest, known))
+        after, order = self._with(known, forward=True), self.scope and self.scope.order
+        return after.with_newest(order.highest(self.newest, known)) if order else after
 
     def with_baseline(self, states: Iterable[tuple[str, int, str | None]]) -> Watermark:
         """Return the watermark with states that need no notification."""

@@ -48,6 +48,9 @@ class RegistryChangeTrigger(BaseTrigger):
     :param first_run: ``baseline`` or ``notify``
     :param state_prefix: beginning of the keys of the sensor's watermark
     :param poll_interval: seconds between two polls
+    :param semver: range of the versions to watch
+    :param exclude_regex: expression for tags that are not watched
+    :param newest: order of the tags of which only the greatest is watched
     """
 
     def __init__(
@@ -60,6 +63,9 @@ class RegistryChangeTrigger(BaseTrigger):
         first_run: FirstRun,
         state_prefix: str,
         poll_interval: float,
+        semver: str | None = None,
+        exclude_regex: str | None = None,
+        newest: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.repository = repository
@@ -69,17 +75,20 @@ class RegistryChangeTrigger(BaseTrigger):
         self.first_run = first_run
         self.state_prefix = state_prefix
         self.poll_interval = poll_interval
+        self.semver = semver
+        self.exclude_regex = exclude_regex
+        self.newest = newest
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments."""
         names = ("repository", "registry_conn_id", "tags", "tag_regex", "first_run", "state_prefix")
         arguments = {name: getattr(self, name) for name in names}
         path = f"{type(self).__module__}.{type(self).__qualname__}"
-        return path, {**arguments, "poll_interval": self.poll_interval}
+        return path, {**arguments, "poll_interval": self.poll_interval, **_later_arguments(self)}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until something differs, or until retrying cannot help; the worker then finds the same."""
-        rule = TagRule(tags=self.tags, tag_regex=self.tag_regex)
+        rule = _rule(self)
         store = WatermarkStore(shared_state(), self.state_prefix)
         memory = PollMemory(flaps=await store.aload_flaps())
         failures = 0
@@ -102,7 +111,7 @@ class RegistryChangeTrigger(BaseTrigger):
     async def _differs(self, store: WatermarkStore, rule: TagRule, memory: PollMemory) -> bool:
         watermark = await store.aload()
         target = await RegistryHook(self.registry_conn_id).atarget(self.repository)
-        found = await target.poll(watermark, rule, checked_first_run(self.first_run), memory)
+        found = await target.poll(watermark, rule, checked_first_run(self.first_run), memory, self.newest)
         return bool(found.notifications or found.watermark_before.changes_since(watermark))
 
     def _pause(self, failures: int) -> float:
@@ -121,6 +130,9 @@ class RegistryPushTrigger(BaseEventTrigger):
     :param registry_conn_id: the Connection
     :param tags: exact tags to watch
     :param tag_regex: expression for the tags to watch
+    :param semver: range of the versions to watch
+    :param exclude_regex: expression for tags that are not watched
+    :param newest: order of the tags of which only the greatest is watched
     """
 
     def __init__(
@@ -129,12 +141,18 @@ class RegistryPushTrigger(BaseEventTrigger):
         registry_conn_id: str,
         tags: list[str] | None = None,
         tag_regex: str | None = None,
+        semver: str | None = None,
+        exclude_regex: str | None = None,
+        newest: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.repository = repository
         self.registry_conn_id = registry_conn_id
         self.tags = tags
         self.tag_regex = tag_regex
+        self.semver = semver
+        self.exclude_regex = exclude_regex
+        self.newest = newest
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments: no secret, and no setting of the Connection."""
@@ -143,6 +161,7 @@ class RegistryPushTrigger(BaseEventTrigger):
             "registry_conn_id": self.registry_conn_id,
             "tags": self.tags,
             "tag_regex": self.tag_regex,
+            **_later_arguments(self),
         }
 
     def shared_stream_key(self) -> StreamKey:
@@ -166,9 +185,8 @@ class RegistryPushTrigger(BaseEventTrigger):
 
         :param shared_stream: the batches of all assets of the stream
         """
-        rule = TagRule(tags=self.tags, tag_regex=self.tag_regex)
         asset = self._asset_name()
-        with watching(self.shared_stream_key(), asset, rule, self.trigger_id):
+        with watching(self.shared_stream_key(), asset, _rule(self), self.trigger_id, self.newest):
             async for batch in shared_stream:
                 if batch.asset == asset:
                     batch.consumed = True
@@ -186,4 +204,25 @@ class RegistryPushTrigger(BaseEventTrigger):
     def _asset_name(self) -> str:
         from airflow_registry_triggers.registry.asset_uri import asset_name
 
-        return asset_name(self.repository, self.registry_conn_id, self.tags, self.tag_regex)
+        arguments = _later_arguments(self)
+        return asset_name(self.repository, self.registry_conn_id, self.tags, self.tag_regex, **arguments)
+
+
+def _rule(trigger: RegistryChangeTrigger | RegistryPushTrigger) -> TagRule:
+    return TagRule(
+        trigger.tags, trigger.tag_regex, semver=trigger.semver, exclude_regex=trigger.exclude_regex
+    )
+
+
+def _later_arguments(trigger: RegistryChangeTrigger | RegistryPushTrigger) -> dict[str, str]:
+    """
+    Return the arguments that are serialized only if they are set.
+
+    A key with None would change the hash of every Airflow trigger, and an upgrade would recreate all of them.
+    """
+    later = {
+        "semver": trigger.semver,
+        "exclude_regex": trigger.exclude_regex,
+        "newest": trigger.newest,
+    }
+    return {name: value for name, value in later.items() if value is not None}

@@ -31,12 +31,14 @@ class Subscription:
     :param rule: rule on the tags that are watched
     :param trigger_id: id of the Airflow trigger that joined last; None outside of a triggerer
     :param triggers: number of Airflow triggers that watch the asset
+    :param newest: order of the tags of which only the greatest is watched; None to watch all of them
     """
 
     asset: str
     rule: TagRule
     trigger_id: int | None = None
     triggers: int = 0
+    newest: str | None = None
 
 
 # Airflow makes the producer from the arguments of one trigger; all triggers of the stream register here.
@@ -65,7 +67,9 @@ def notified_of_joins(key: StreamKey, notify: Callable[[], None]) -> Iterator[No
 
 
 @contextlib.contextmanager
-def watching(key: StreamKey, asset: str, rule: TagRule, trigger_id: int | None = None) -> Iterator[None]:
+def watching(
+    key: StreamKey, asset: str, rule: TagRule, trigger_id: int | None = None, newest: str | None = None
+) -> Iterator[None]:
     """
     Register an asset with a stream while the context is open.
 
@@ -73,11 +77,12 @@ def watching(key: StreamKey, asset: str, rule: TagRule, trigger_id: int | None =
     :param asset: name of the asset
     :param rule: rule on the tags that are watched
     :param trigger_id: id of the Airflow trigger
+    :param newest: order of the tags of which only the greatest is watched; part of the asset's name
     """
     of_stream = _streams.setdefault(key, {})
     before = of_stream.get((asset, rule))
     triggers = 1 + (before.triggers if before else 0)
-    of_stream[asset, rule] = Subscription(asset, rule, trigger_id, triggers)
+    of_stream[asset, rule] = Subscription(asset, rule, trigger_id, triggers, newest)
     if notify := _on_join.get(key):
         notify()
     try:

@@ -80,7 +80,7 @@ class WatchedAsset:
     """
 
     def __init__(self, subscription: Subscription, repository: str) -> None:
-        self.asset, self.rule = subscription.asset, subscription.rule
+        self.asset, self.rule, self._newest = subscription.asset, subscription.rule, subscription.newest
         self.state = AssetState.NEW
         state = state_of_asset(self.asset)
         self._store = WatermarkStore(state)
@@ -208,9 +208,14 @@ class WatchedAsset:
     async def _poll(
         self, target: RegistryTarget, client: RegistryClient | CachingClient, only: Collection[str] | None
     ) -> Poll:
-        interval = target.settings.recheck_interval
         return await target.poll_with(
-            client, self._stored, self.rule, memory=self._memory, recheck_interval=interval, only=only
+            client,
+            self._stored,
+            self.rule,
+            memory=self._memory,
+            newest=self._newest,
+            recheck_interval=target.settings.recheck_interval,
+            only=only,
         )
 
     async def _reload_if_stale(self, found: Poll) -> bool:

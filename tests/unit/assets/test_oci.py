@@ -32,6 +32,14 @@ TAGS = st.lists(
          "team/app @ registry_default (tag_regex: v.*)"),
         ({"repository": "team/app", "tag_regex": "ü"}, "oci://registry_default/team/app?tag_regex=%C3%BC",
          "team/app @ registry_default (encoded tag_regex: %C3%BC)"),
+        ({"repository": "team/app", "semver": ">=1.2 <2"}, "oci://registry_default/team/app?semver=%3E%3D1.2+%3C2",
+         "team/app @ registry_default (semver: >=1.2 <2)"),
+        ({"repository": "team/app", "tag_regex": "v(?P<version>.*)", "semver": "1.x", "exclude_regex": ".*-rc.*", "newest": "version"},
+         "oci://registry_default/team/app?exclude_regex=.%2A-rc.%2A&newest=version&semver=1.x&tag_regex=v%28%3FP%3Cversion%3E.%2A%29",
+         "team/app @ registry_default (semver: 1.x; newest: version; exclude_regex: .*-rc.*; tag_regex: v(?P<version>.*))"),
+        ({"repository": "team/app", "exclude_regex": "a;tag_regex: b"},
+         "oci://registry_default/team/app?exclude_regex=a%3Btag_regex%3A+b",
+         "team/app @ registry_default (encoded exclude_regex: a%3Btag_regex%3A%20b)"),
     ],
 )  # fmt: skip
 def test_repository_asset_of_a_rule_has_a_readable_name_and_a_uri(arguments, uri, name):
@@ -50,13 +58,14 @@ def test_watcher_of_an_asset_keeps_its_state_under_the_assets_name():
         ({"repository": "team/app", "tag_regex": "v|" * 800}, "tag_regex"),
         ({"repository": "team/app", "tag_regex": "é" * 260}, "tag_regex"),
         ({"repository": "team/app", "registry_conn_id": "c" * 1500}, "registry_conn_id"),
+        ({"repository": "team/app", "exclude_regex": "v|" * 800, "semver": "*"}, "exclude_regex"),
         ({"repository": "a" * 250, "tags": ["t" * 126 + f"{n:02}" for n in range(10)]}, "tags"),
     ],
 )
 def test_repository_asset_over_airflows_limit_raises_an_error_that_names_the_setting(arguments, setting):
-    with pytest.raises(ValueError, match=f"^{setting}=.* Airflow allows 1500. Shorten {setting}") as error:
+    text = rf"^repository_asset: the URI has \d+ characters; at most 1500 are stored\. Shorten {setting}\.$"
+    with pytest.raises(ValueError, match=text):
         repository_asset(**arguments)
-    assert len(str(error.value)) < 400
 
 
 def test_repository_asset_declared_twice_has_identical_watchers():
@@ -97,6 +106,13 @@ def test_watchers_of_one_repository_share_a_stream():
         ({"repository": "team/app", "tags": []}, "empty list"),
         ({"repository": "team/app", "tag_regex": "["}, "missing ]"),
         ({"repository": "team/app", "tags": ["a"], "tag_regex": "b"}, "cannot be combined"),
+        ({"repository": "team/app", "tags": ["a"], "newest": "text"}, "newest cannot be combined with tags"),
+        (
+            {"repository": "team/app", "newest": "latest"},
+            "newest='latest' is not one of version, number, text.",
+        ),
+        ({"repository": "team/app", "semver": "~>1"}, "'~>1' is not a comparison"),
+        ({"repository": "team/app", "exclude_regex": ".*"}, "excludes every tag"),
     ],
 )
 def test_repository_asset_with_an_invalid_argument_raises(arguments, words):
@@ -122,6 +138,52 @@ def test_asset_with_an_oci_uri_is_normalized(given_uri, uri):
 def test_asset_with_an_invalid_oci_uri_raises(uri):
     with pytest.raises(ValueError):
         Asset(name="n", uri=uri)
+
+
+CONDITIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "tag_regex": st.sampled_from(["a", "a; newest: text", "a; semver: 1", "ü"]),
+        "semver": st.sampled_from(["1", "1 || 2"]),
+        "exclude_regex": st.sampled_from(["b", "b; tag_regex: a", "b; newest: text", "é"]),
+        "newest": st.sampled_from(["version", "text"]),
+    },
+)
+
+
+@given(CONDITIONS, CONDITIONS)
+def test_assets_with_different_uris_have_different_names(one, other):
+    assets = repository_asset("team/app", **one), repository_asset("team/app", **other)
+    assert (assets[0].uri == assets[1].uri) == (assets[0].name == assets[1].name) == (one == other)
+    assert assets[0].watchers[0].trigger._asset_name() == assets[0].name
+
+
+# Taken before `semver`, `exclude_regex` and `newest` existed. Another form would recreate every watcher.
+SERIALIZED = [
+    ({}, '{"repository": "team/app", "registry_conn_id": "c", "tags": null, "tag_regex": null}'),
+    ({"tags": ["b", "a"]}, '{"repository": "team/app", "registry_conn_id": "c", "tags": ["a", "b"], "tag_regex": null}'),
+    ({"tag_regex": "v.*"}, '{"repository": "team/app", "registry_conn_id": "c", "tags": null, "tag_regex": "v.*"}'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "serialized"), SERIALIZED)
+def test_watcher_of_a_rule_without_new_conditions_serializes_as_before(rule, serialized):
+    trigger = repository_asset("team/app", "c", **rule).watchers[0].trigger
+    assert json.dumps(trigger.serialize()[1]) == serialized
+
+
+def test_watcher_of_a_rule_with_new_conditions_serializes_those_that_are_set():
+    trigger = repository_asset("team/app", "c", semver="1.x", newest="version").watchers[0].trigger
+    path, arguments = trigger.serialize()
+    assert arguments == {
+        "repository": "team/app",
+        "registry_conn_id": "c",
+        "tags": None,
+        "tag_regex": None,
+        "semver": "1.x",
+        "newest": "version",
+    }
+    assert RegistryPushTrigger(**arguments).serialize() == (path, arguments)
 
 
 @settings(max_examples=50)

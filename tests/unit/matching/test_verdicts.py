@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow_registry_triggers.access_record import Status
 from airflow_registry_triggers.matching.deduplication import NullDeduplicator
-from airflow_registry_triggers.matching.verdicts import collapsed, decide
+from airflow_registry_triggers.matching.verdicts import decide
 from airflow_registry_triggers.notification import Notification
 from airflow_registry_triggers.tag_rule import TagRule
 
@@ -45,22 +45,3 @@ def test_decide_with_any_pushes_claims_only_those_that_trigger():
 def test_decide_in_a_test_run_finds_no_duplicate():
     decisions = decide(TagRule(), [push(), push()], NullDeduplicator())
     assert [decision.status for decision in decisions] == [Status.TRIGGERED] * 2
-
-
-def test_collapsed_with_generations_keeps_the_highest_of_each_tag():
-    items = [push(generation=2), push(push_id="2", generation=1), push("v2", "3")]
-    assert statuses(collapsed(items, decide(TagRule(), items, Memory()))) == [
-        "triggered",
-        "untriggered",
-        "triggered",
-    ]
-
-
-def test_collapsed_without_generations_keeps_the_last():
-    items = [push(), push(push_id="2")]
-    assert statuses(collapsed(items, decide(TagRule(), items, Memory()))) == ["untriggered", "triggered"]
-
-
-def test_collapsed_with_duplicates_keeps_them():
-    items = [push(), push(push_id="2")]
-    assert statuses(collapsed(items, decide(TagRule(), items, Memory("2")))) == ["triggered", "duplicate"]

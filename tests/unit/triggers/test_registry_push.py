@@ -95,12 +95,42 @@ async def test_change_trigger_error_that_retrying_cannot_cure_fires_failed(store
     assert (await event_of(change_trigger())).payload["status"] == "failed"
 
 
-@pytest.mark.parametrize("trigger", [change_trigger(), RegistryPushTrigger("team/app", "conn", tags=["a"])])
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        change_trigger(),
+        change_trigger(semver="1.x", exclude_regex="b", newest="version"),
+        RegistryPushTrigger("team/app", "conn", tags=["a"]),
+        RegistryPushTrigger("team/app", "conn", semver="1.x", exclude_regex="b", newest="number"),
+    ],
+)
 def test_serialize_arguments_make_an_equal_trigger(trigger):
     path, arguments = trigger.serialize()
     again = type(trigger)(**json.loads(json.dumps(arguments)))
     assert path == f"{module.__name__}.{type(trigger).__name__}"
     assert again.serialize() == (path, arguments)
+
+
+def test_change_trigger_without_new_conditions_serializes_as_before():
+    assert json.dumps(change_trigger().serialize()[1]) == (
+        '{"repository": "team/app", "registry_conn_id": "conn", "tags": null, "tag_regex": null, '
+        '"first_run": "baseline", "state_prefix": "watermark/x/", "poll_interval": 0.01}'
+    )
+
+
+async def test_change_trigger_with_newest_waits_for_a_greater_tag(store, registry):
+    registry.put("team/app", ["1.0.0", "1.1.0"])
+    target = await RegistryHook("conn").atarget("team/app")
+    found = await target.poll(Watermark(), TagRule(semver="*"), newest="version")
+    WatermarkStore(store, "watermark/x/").save(found.watermark_after, Watermark())
+    waiting = asyncio.create_task(event_of(change_trigger(semver="*", newest="version")))
+    registry.put("team/app", ["1.0.1", "1.2.0-rc.1"])
+    registry.asked.clear()
+    while registry.count("GET", "tags/list") < 3:
+        await asyncio.sleep(0.005)
+    assert not waiting.done()
+    registry.put("team/app", ["1.2.0"])
+    assert (await waiting).payload["status"] == "changed"
 
 
 def test_push_trigger_streams_are_shared_by_connection_and_repository():
@@ -126,6 +156,19 @@ async def test_push_trigger_yields_one_event_with_the_list_of_its_own_asset():
     assert events == [[notification_of(1).to_dict(), notification_of(2).to_dict()]]
     assert (mine.consumed, other.consumed) == (True, False)
     assert subscriptions_of(trigger.shared_stream_key()) == []
+
+
+async def test_push_trigger_with_newest_subscribes_with_its_rule_and_order():
+    trigger = RegistryPushTrigger("team/app", "conn", semver="1.x", newest="version")
+
+    async def batches():
+        (subscription,) = subscriptions_of(trigger.shared_stream_key())
+        assert (subscription.rule, subscription.newest) == (TagRule(semver="1.x"), "version")
+        assert subscription.asset == asset_name("team/app", "conn", semver="1.x", newest="version")
+        return
+        yield
+
+    assert [event async for event in trigger.filter_shared_stream(batches())] == []
 
 
 async def test_push_trigger_detached_by_airflow_stores_its_id(store):
