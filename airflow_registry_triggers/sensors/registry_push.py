@@ -24,9 +24,10 @@ from airflow_registry_triggers.registry.confirmation import Confirmations
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.names import RepositoryReference
 from airflow_registry_triggers.registry.scope import FirstRun, checked_first_run
+from airflow_registry_triggers.registry.tag_order import check_conditions
 from airflow_registry_triggers.sensors.sensor_flags import SensorFlagsMixin
 from airflow_registry_triggers.sensors.sensor_state import SensorState
-from airflow_registry_triggers.tag_rule import TagRule
+from airflow_registry_triggers.tag_rule import CONDITIONS, TagRule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +58,10 @@ class RegistryPushSensor(SharedStateMixin, SensorFlagsMixin, BaseSensorOperator)
     :param registry_conn_id: id of an ``oci_registry``, ``docker`` or ``http`` Connection (templated)
     :param tags: at most 10 exact tags (templated)
     :param tag_regex: RE2 expression for the whole tag (templated)
+    :param semver: range of versions, such as ``>=1.2 <2`` (templated)
+    :param exclude_regex: RE2 expression for tags that are not watched (templated)
+    :param newest: ``version``, ``number`` or ``text``: watch only the greatest tag, and never return a lesser
+        one than before
     :param first_run: ``baseline`` records the current tags; ``notify`` returns a notification for each
     :param deferrable: whether to wait in the triggerer, without a worker slot; default
         ``[operators] default_deferrable``
@@ -66,7 +71,7 @@ class RegistryPushSensor(SharedStateMixin, SensorFlagsMixin, BaseSensorOperator)
     :raises ValueError: a literal argument is not valid, while the Dag is parsed
     """
 
-    template_fields: Sequence[str] = ("repository", "registry_conn_id", "tags", "tag_regex")
+    template_fields: Sequence[str] = ("repository", "registry_conn_id", *CONDITIONS)
     ui_color = "#e8f0fe"
 
     def __init__(
@@ -76,6 +81,9 @@ class RegistryPushSensor(SharedStateMixin, SensorFlagsMixin, BaseSensorOperator)
         registry_conn_id: str = RegistryHook.default_conn_name,
         tags: Sequence[str] | None = None,
         tag_regex: str | None = None,
+        semver: str | None = None,
+        exclude_regex: str | None = None,
+        newest: str | None = None,
         first_run: FirstRun = "baseline",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         retries: int | None = 3,
@@ -93,12 +101,15 @@ class RegistryPushSensor(SharedStateMixin, SensorFlagsMixin, BaseSensorOperator)
         self.registry_conn_id = registry_conn_id
         self.tags = tags
         self.tag_regex = tag_regex
+        self.semver = semver
+        self.exclude_regex = exclude_regex
+        self.newest = newest
         self.first_run = first_run
         self.deferrable = deferrable
         self._memory: PollMemory | None = None
         self._confirmations = Confirmations()
         self._polling: asyncio.Task[Poll] | None = None
-        _check_literal(repository=repository, tags=tags, tag_regex=tag_regex, first_run=first_run)
+        _check_literal(repository, first_run, newest, **self._conditions)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
@@ -160,8 +171,8 @@ class RegistryPushSensor(SharedStateMixin, SensorFlagsMixin, BaseSensorOperator)
             trigger=RegistryChangeTrigger(
                 repository=self.repository,
                 registry_conn_id=self.registry_conn_id,
-                tags=list(self.tags) if self.tags is not None else None,
-                tag_regex=self.tag_regex,
+                **{**self._conditions, "tags": list(self.tags) if self.tags is not None else None},
+                newest=self.newest,
                 first_run=self.first_run,
                 state_prefix=self._prefix(context, self._target()),
                 poll_interval=self.poke_interval,
@@ -211,8 +222,8 @@ class RegistryPushSensor(SharedStateMixin, SensorFlagsMixin, BaseSensorOperator)
 
     def _poll(self, target: RegistryTarget, watermark: Watermark, memory: PollMemory) -> Poll | None:
         async def run() -> Poll:
-            mode = checked_first_run(self.first_run)
-            self._polling = asyncio.ensure_future(target.poll(watermark, self._rule(), mode, memory))
+            mode, rule = checked_first_run(self.first_run), TagRule(**self._conditions)
+            self._polling = asyncio.ensure_future(target.poll(watermark, rule, mode, memory, self.newest))
             return await self._polling
 
         try:
@@ -225,8 +236,9 @@ class RegistryPushSensor(SharedStateMixin, SensorFlagsMixin, BaseSensorOperator)
         finally:
             self._polling = None
 
-    def _rule(self) -> TagRule:
-        return TagRule(tags=self.tags, tag_regex=self.tag_regex)
+    @property
+    def _conditions(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in CONDITIONS}
 
     def _target(self) -> RegistryTarget:
         try:
@@ -239,26 +251,28 @@ class RegistryPushSensor(SharedStateMixin, SensorFlagsMixin, BaseSensorOperator)
         parts: list[object] = [target.registry, target.repository]
         if is_mapped(ti):
             # Two instances of one mapped task may watch the same repository with different rules.
-            parts += [list(self.tags or []), self.tag_regex]
+            later = {"semver": self.semver, "exclude_regex": self.exclude_regex, "newest": self.newest}
+            # Only conditions that are set: a longer key would start a new baseline of the same rule.
+            later = {name: value for name, value in later.items() if value is not None}
+            parts += [list(self.tags or []), self.tag_regex, *([later] if later else [])]
         return state_prefix("watermark", ti.dag_id, ti.task_id, *parts)
 
     def _check_rendered(self) -> None:
         try:
             RepositoryReference.parse(self.repository)
-            self._rule()
+            check_conditions(self.newest, **self._conditions)
         except ValueError as error:
             raise InvalidArgument(str(error)) from None
 
 
-_CHECKED = ("repository", "tags", "tag_regex", "first_run")
+_CHECKED = ("repository", "first_run", "newest", *CONDITIONS)
 
 
 def _check_literal(
-    repository: Any = None, tags: Any = None, tag_regex: Any = None, first_run: Any = None
+    repository: Any = None, first_run: Any = None, newest: Any = None, **conditions: Any
 ) -> None:
     if repository is not None and is_literal(repository):
         RepositoryReference.parse(repository)
-    if is_literal([tags, tag_regex]):
-        TagRule(tags=tags, tag_regex=tag_regex)
+    check_conditions(newest, **(conditions if is_literal(list(conditions.values())) else {}))
     if first_run is not None:
         checked_first_run(first_run)

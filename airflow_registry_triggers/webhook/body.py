@@ -252,6 +252,7 @@ def _example() -> Notification:
                 "action": "updated",
                 "previous_digest": digest,
                 "detected_at": "2026-01-01T00:00:00Z",
+                "image": f"registry.example.com/team/app@{digest}",
                 "trigger": {"name": "example", "type": "ALL", "tag": ""},
             },
         }

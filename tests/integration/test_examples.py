@@ -29,6 +29,7 @@ SCHEDULED = {"registry_push_expanded", "registry_push_fan_out", "registry_push_t
 EVENT_DRIVEN = {
     "deploy_each_image",
     "deploy_on_push",
+    "newest_release",
     "notify_slack",
     "registry_event_many_repositories",
     "registry_event_two_rules",
@@ -103,7 +104,7 @@ def test_deploy_each_image_runs_a_task_for_each_matching_push(airflow_db: None) 
     ]
 
 
-@pytest.mark.parametrize("name", ["deploy_on_push", "registry_event_many_repositories"])
+@pytest.mark.parametrize("name", ["deploy_on_push", "newest_release", "registry_event_many_repositories"])
 def test_event_driven_example_with_a_matching_notification_delivers_it(chain: Chain, name: str) -> None:
     run = run_dag(load(name).match.dag, conf={"notification": notification("release-v1", "sha256:1")})
 

@@ -112,6 +112,15 @@ def scene(monkeypatch):
         ({"repository": "Team/App"}, "not a valid name"),
         ({"tags": []}, "tags"),
         ({"tag_regex": "["}, "tag_regex"),
+        ({"semver": "~>1"}, "semver='~>1': '~>1' is not a comparison"),
+        ({"exclude_regex": ".*"}, "excludes every tag that the rule matches"),
+        ({"newest": "latest"}, "newest='latest' is not one of version, number, text."),
+        ({"newest": "latest", "semver": "{{ params.range }}"}, "newest='latest' is not one of"),
+        ({"newest": "text", "tags": ["a"]}, "newest cannot be combined with tags"),
+        (
+            {"semver": "1", "tags": ["a"]},
+            "tags=['a'] and semver='1': tags cannot be combined with another condition",
+        ),
         ({"first_run": "all"}, "first_run='all' is not valid. Use 'baseline' or 'notify'"),
     ],
 )
@@ -170,6 +179,81 @@ def test_execute_with_soft_fail_skips_on_timeouts_only(monkeypatch, raised, is_s
     monkeypatch.setattr(sensor, "_find", find)
     with pytest.raises(AirflowSkipException if is_skipped else type(raised)):
         sensor.execute({})
+
+
+def test_sensor_with_a_rule_returns_matching_versions_only(scene):
+    rule = {"semver": ">=1.2 <2", "exclude_regex": ".*-debug"}
+    assert scene.tags(scene.sensor(**rule)) == []
+    scene.push(**dict.fromkeys(("1.2.0", "1.1.0", "1.3.0-rc.1", "latest", "v1.9.0", "2.0.0"), "one"))
+    assert scene.tags(scene.sensor(**rule)) == ["1.2.0", "v1.9.0"]
+
+
+def test_sensor_with_newest_returns_the_greatest_tag_over_its_runs(scene):
+    found = []
+    for tags in (["1.0.0"], ["1.0.1", "1.2.0"], ["1.1.0"], ["1.10.0", "1.9.0"]):
+        scene.task.clear()
+        scene.push(**dict.fromkeys(tags, "one"))
+        found.append(scene.tags(scene.sensor(newest="version")))
+    assert found == [[], ["1.2.0"], [], ["1.10.0"]]
+
+
+def test_deferred_sensor_with_newest_returns_the_greatest_tag(scene):
+    import asyncio
+
+    options = {
+        "deferrable": True,
+        "poke_interval": 0.01,
+        "newest": "number",
+        "tag_regex": r"build-(?P<order>\d+)",
+    }
+    scene.push(**{"build-9": "one"})
+    with pytest.raises(TaskDeferred) as deferred:
+        scene.sensor(**options).execute(scene.context())
+    _path, arguments = deferred.value.trigger.serialize()
+    assert (arguments["newest"], "semver" in arguments) == ("number", False)
+    scene.push(**{"build-10": "two", "build-8": "two"})
+
+    async def fire():
+        return await anext(deferred.value.trigger.run())
+
+    asyncio.run(asyncio.wait_for(fire(), 10))
+    found = scene.sensor(**options).execute_complete(scene.context(), {})
+    assert [item["push_data"]["tag"] for item in found] == ["build-10"]
+
+
+def test_sensor_with_a_rendered_rule_that_is_invalid_fails_and_names_it(scene):
+    sensor = scene.sensor(semver="{{ params.range }}")
+    sensor.semver = "1.x.3"
+    with pytest.raises(InvalidArgument, match="semver='1.x.3': a number follows x"):
+        scene.tags(sensor)
+
+
+# Taken before `semver`, `exclude_regex` and `newest` existed. Another key would start a new baseline.
+@pytest.mark.parametrize(
+    ("rule", "map_index", "prefix"),
+    [
+        ({}, -1, "watermark/18e6e7514974c416958aa54d693c3a4c/"),
+        ({"tag_regex": "v.*"}, -1, "watermark/18e6e7514974c416958aa54d693c3a4c/"),
+        ({"semver": "1.x", "newest": "text"}, -1, "watermark/18e6e7514974c416958aa54d693c3a4c/"),
+        ({}, 0, "watermark/33dc6b7f53afaf89a28aecbe4df37f1d/"),
+        ({"tags": ["a", "b"]}, 0, "watermark/8c950665ebcd29ee81795c29c2ff4ec2/"),
+        ({"tag_regex": "v.*"}, 0, "watermark/0c2ef9fa336e40f3723558d3ce22332e/"),
+    ],
+)
+def test_state_of_a_sensor_without_new_conditions_has_the_same_keys_as_before(scene, rule, map_index, prefix):
+    context = scene.context()
+    context["ti"].map_index = map_index
+    sensor = scene.sensor(**rule)
+    target = SimpleNamespace(registry="registry.example.com", repository="team/app")
+    assert sensor._prefix(context, target) == prefix
+
+
+def test_state_of_mapped_sensors_with_other_conditions_has_keys_of_its_own(scene):
+    context = scene.context()
+    context["ti"].map_index = 0
+    target = SimpleNamespace(registry="registry.example.com", repository="team/app")
+    rules = [{}, {"semver": "1.x"}, {"exclude_regex": "1.x"}, {"newest": "text"}, {"tag_regex": "1.x"}]
+    assert len({scene.sensor(**rule)._prefix(context, target) for rule in rules}) == len(rules)
 
 
 def test_sensor_with_confirm_polls_counts_over_its_processes(scene):
