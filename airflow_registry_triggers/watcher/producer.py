@@ -93,8 +93,8 @@ class RegistryProducer(SharedStreamProducer):
         for subscription in subscriptions_of(self._key):
             watched = self._watched.get(subscription)
             backoff = watched.backoff if watched and watched.backoff.failures else self._backoff
-            tags = watched.tags if watched else None
-            yield subscription.asset, self._progress.status(backoff, self._interval, tags)
+            tags, note = (watched.tags, watched.note) if watched else (None, "")
+            yield subscription.asset, self._progress.status(backoff, self._interval, tags, note)
 
     async def _batches(self, timer: PollTimer) -> AsyncIterator[PushBatch]:
         only: Collection[str] | None = None

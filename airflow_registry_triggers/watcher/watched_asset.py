@@ -87,6 +87,7 @@ class WatchedAsset:
         self._outbox = Outbox(state, subscription.trigger_id)
         self._stored = Watermark()
         self._memory = PollMemory()
+        self.note = ""
         self._open_batches = 0
         self.backoff = FailureBackoff(f"watcher of {repository} for asset {self.asset}")
         self.backs_off_until = 0.0
@@ -199,6 +200,8 @@ class WatchedAsset:
         self, target: RegistryTarget, client: RegistryClient | CachingClient, only: Collection[str] | None
     ) -> Poll:
         found = await self._poll(target, client, only)
+        if only is None:
+            self.note = found.note
         if (found.notifications or self._stored.epoch is None) and await self._reload_if_stale(found):
             if isinstance(client, CachingClient):
                 client.forget()

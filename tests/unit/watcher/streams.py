@@ -33,8 +33,8 @@ async def stream(*watched, trigger_id=TRIGGER_ID):
             queue.put_nowait(batch)
 
     with contextlib.ExitStack() as stack:
-        for asset, rule in watched or (("asset", TagRule()),):
-            stack.enter_context(watching(KEY, asset, rule, trigger_id))
+        for asset, rule, *newest in watched or (("asset", TagRule()),):
+            stack.enter_context(watching(KEY, asset, rule, trigger_id, *newest))
         task = asyncio.create_task(pump())
         try:
             yield producer, queue

@@ -136,6 +136,31 @@ async def test_producer_replay_and_new_push_are_one_event(registry, stores, conn
         assert queue.empty()
 
 
+async def test_producer_with_newest_emits_the_greatest_tag_over_restarts(registry, stores, connection):
+    watched = ("asset", TagRule(semver="1.x"), "version")
+    registry.put("team/app", ["1.1.0", "1.0.0"])
+    async with stream(watched) as (producer, queue):
+        await baseline(stores)
+        registry.put("team/app", ["1.0.1", "1.2.0", "2.0.0"])
+        assert await acknowledged(producer, queue) == ["1.2.0"]
+        assert stored(stores).newest == "1.2.0"
+    del registry.repositories["team/app"]["1.2.0"]
+    registry.put("team/app", ["1.1.9"])
+    async with stream(watched) as (producer, queue):
+        await polls(registry)
+        assert queue.empty()
+        ((asset, status),) = producer.statuses()
+        assert (asset, status.note) == (
+            "asset",
+            (
+                "the greatest tag is 1.1.9, less than 1.2.0, which was notified last. No notification is sent until "
+                "one is greater"
+            ),
+        )
+        registry.put("team/app", ["1.10.0"])
+        assert await acknowledged(producer, queue) == ["1.10.0"]
+
+
 async def test_producer_two_minutes_after_push_empties_outbox(registry, stores, connection, monkeypatch):
     clock = [0.0]
     now = outbox.time.time
