@@ -108,8 +108,9 @@ class RegistryTarget:
         rule: TagRule,
         first_run: FirstRun | None = None,
         memory: PollMemory | None = None,
-        only: Collection[str] | None = None,
+        *,
         newest: str | None = None,
+        only: Collection[str] | None = None,
     ) -> Poll:
         """
         Find the pushes since the watermark.
@@ -123,7 +124,7 @@ class RegistryTarget:
         :raises RegistryError: the registry could not be read
         """
         async with self.client() as client:
-            return await self.poll_with(client, watermark, rule, first_run, memory, newest, only=only)
+            return await self.poll_with(client, watermark, rule, first_run, memory, newest=newest, only=only)
 
     async def poll_with(
         self,
@@ -132,8 +133,8 @@ class RegistryTarget:
         rule: TagRule,
         first_run: FirstRun | None = None,
         memory: PollMemory | None = None,
-        newest: str | None = None,
         *,
+        newest: str | None = None,
         recheck_interval: float = 0.0,
         only: Collection[str] | None = None,
     ) -> Poll:

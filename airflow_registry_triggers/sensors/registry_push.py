@@ -223,7 +223,9 @@ class RegistryPushSensor(SharedStateMixin, SensorFlagsMixin, BaseSensorOperator)
     def _poll(self, target: RegistryTarget, watermark: Watermark, memory: PollMemory) -> Poll | None:
         async def run() -> Poll:
             mode, rule = checked_first_run(self.first_run), TagRule(**self._conditions)
-            self._polling = asyncio.ensure_future(target.poll(watermark, rule, mode, memory, self.newest))
+            self._polling = asyncio.ensure_future(
+                target.poll(watermark, rule, mode, memory, newest=self.newest)
+            )
             return await self._polling
 
         try:

@@ -111,7 +111,9 @@ class RegistryChangeTrigger(BaseTrigger):
     async def _differs(self, store: WatermarkStore, rule: TagRule, memory: PollMemory) -> bool:
         watermark = await store.aload()
         target = await RegistryHook(self.registry_conn_id).atarget(self.repository)
-        found = await target.poll(watermark, rule, checked_first_run(self.first_run), memory, self.newest)
+        found = await target.poll(
+            watermark, rule, checked_first_run(self.first_run), memory, newest=self.newest
+        )
         return bool(found.notifications or found.watermark_before.changes_since(watermark))
 
     def _pause(self, failures: int) -> float:
