@@ -16,35 +16,40 @@ def _field(label: str, description: str, kind: str = "string", **schema: Any) ->
     return {"label": label, "description": description, "schema": {"type": [kind, "null"], **schema}}
 
 
+# In the order of the form: the fields that a new Connection needs first, facts for the notification last.
 _REGISTRY_FIELDS = {
     "scheme": _field("Scheme", "https, or http for a registry without TLS.", enum=["https", "http"]),
     "ca_file": _field("CA file", "Path on the workers and triggerers of a PEM file to trust instead."),
+    "poll_interval": _field("Poll interval", "Seconds between two polls of a watcher. Default 60.", "number"),
+    "first_run": _field(
+        "First run of a watcher",
+        "baseline records the current tags; notify sends a notification for each. Default baseline.",
+        enum=["baseline", "notify"],
+    ),
+    "updates": _field(
+        "What counts as a push",
+        "A moved tag is a known tag with another digest.",
+        enum=["true", "false"],
+        values_display={"true": "new and moved tags (default)", "false": "new tags only"},
+    ),
+    "referrers": _field("Referrers", "Watch tags of signatures and attestations too.", "boolean"),
+    "max_in_flight": _field(
+        "Requests in flight", "Default 10 for a registry on a private address, else 2.", "integer"
+    ),
+    "storm_limit": _field(
+        "Storm limit", "Maximum number of notifications of one poll. Default 500.", "integer"
+    ),
+    "timezone": _field("Time zone", "Time zone of pushed_at, such as Europe/Berlin. Default UTC."),
     "proxy": _field(
         "Proxy",
         "URL of an HTTP proxy, such as http://proxy:3128. Default: HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
         format="password",
     ),
-    "timezone": _field("Time zone", "Time zone of pushed_at, such as Europe/Berlin. Default UTC."),
-    "region": _field("Region", "Repository fact, copied into each notification."),
-    "date_created": _field("Created", "Repository fact: YYYY-MM-DD HH:MM:SS."),
-    "repo_type": _field("Repository type", "Repository fact: PUBLIC or PRIVATE."),
-    "repo_authentication_type": _field("Authentication type", "Repository fact. Default NO_CERTIFIED."),
-    "repo_origin_type": _field("Origin type", "Repository fact. Default NO_CERTIFIED."),
-    "poll_interval": _field("Poll interval", "Seconds between two polls of a watcher. Default 60.", "number"),
     "recheck_interval": _field(
         "Recheck interval",
         "Seconds in which a watcher requests each known tag at least once. Default 0: in every poll.",
         "number",
     ),
-    "first_run": _field(
-        "First run of a watcher",
-        "baseline records the current tags; notify sends a notification for each.",
-        enum=["baseline", "notify"],
-    ),
-    "updates": _field(
-        "Updates", "Whether a known tag with another digest is a push. Default true.", "boolean"
-    ),
-    "referrers": _field("Referrers", "Watch tags of signatures and attestations too.", "boolean"),
     "confirm_polls": _field(
         "Confirm polls",
         "Polls in a row that must find a digest before it counts, for replicas that disagree. Default 1.",
@@ -56,11 +61,14 @@ _REGISTRY_FIELDS = {
         "minutes. Default 10; 0 for no limit.",
         "integer",
     ),
-    "storm_limit": _field(
-        "Storm limit", "Maximum number of notifications of one poll. Default 500.", "integer"
+    "region": _field("Notification: region", "Copied into each notification."),
+    "date_created": _field("Notification: created", "Copied into each notification: YYYY-MM-DD HH:MM:SS."),
+    "repo_type": _field("Notification: repository type", "Copied into each notification: PUBLIC or PRIVATE."),
+    "repo_authentication_type": _field(
+        "Notification: authentication type", "Copied into each notification. Default NO_CERTIFIED."
     ),
-    "max_in_flight": _field(
-        "Requests in flight", "Default 10 for a registry on a private address, else 2.", "integer"
+    "repo_origin_type": _field(
+        "Notification: origin type", "Copied into each notification. Default NO_CERTIFIED."
     ),
 }
 
@@ -134,7 +142,11 @@ def get_provider_info() -> dict[str, Any]:
                 "ui-field-behaviour": {
                     "hidden-fields": ["schema"],
                     "relabeling": {"password": "Password or token"},
-                    "placeholders": {"host": "registry.example.com", "login": "leave empty if anonymous"},
+                    "placeholders": {
+                        "host": "registry.example.com or http://localhost:5000",
+                        "port": "443, or 80 for http",
+                        "login": "leave empty if anonymous",
+                    },
                 },
                 "conn-fields": _REGISTRY_FIELDS,
             },
@@ -144,8 +156,13 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-name": "Webhook",
                 "ui-field-behaviour": {
                     "hidden-fields": ["login"],
-                    "relabeling": {"password": "Signing secret"},
-                    "placeholders": {"host": "hooks.example.com", "schema": "https", "password": "whsec_..."},
+                    "relabeling": {"password": "Signing secret (optional)"},
+                    "placeholders": {
+                        "host": "https://hooks.example.com/path (a whole URL) or a host",
+                        "port": "443, or 80 for http",
+                        "schema": "https",
+                        "password": "whsec_...",
+                    },
                 },
                 "conn-fields": _WEBHOOK_FIELDS,
             },

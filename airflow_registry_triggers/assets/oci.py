@@ -59,12 +59,19 @@ def repository_asset(
     }
     uri = asset_uri(repository, registry_conn_id, **rule)
     name = asset_name(repository, registry_conn_id, **rule)
+    reference = str(RepositoryReference.parse(repository))
     trigger = RegistryPushTrigger(
-        repository=str(RepositoryReference.parse(repository)),
+        repository=reference,
         registry_conn_id=registry_conn_id,
         **{**rule, "tags": None if tags is None else sorted(tags)},
     )
-    return Asset(name=name, uri=uri, group=GROUP, watchers=[AssetWatcher(name=name, trigger=trigger)])
+    return Asset(
+        name=name,
+        uri=uri,
+        group=GROUP,
+        extra={"repository": reference, "connection": registry_conn_id},
+        watchers=[AssetWatcher(name=name, trigger=trigger)],
+    )
 
 
 def sanitize_uri(uri: SplitResult) -> SplitResult:

@@ -38,7 +38,7 @@ STATE_ASSET = Asset(
     name="airflow-registry-triggers-state",
     uri="x-airflow-registry-triggers://state",
     group="registry-internal",
-    extra={"purpose": "State of the registry triggers' operators. No Dag is scheduled on this asset."},
+    extra={"about": "Internal state of registry triggers. Do not delete, do not create events."},
 )
 
 WEBHOOK_HINTS_KEY = "hints/webhooks"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["HTTP_OPTIONS", "ConnectionExtra"]
+__all__ = ["HTTP_OPTIONS", "ConnectionExtra", "without_conn_id"]
 
 HTTP_OPTIONS = frozenset(
     {
@@ -104,3 +104,13 @@ class ConnectionExtra:
         if answer is None:
             raise self.wrong(name, "true or false")
         return answer
+
+
+def without_conn_id(text: str, conn_id: str) -> str:
+    """
+    Return a text without the id of a Connection: while Airflow tests a Connection, its id is a random one.
+
+    :param text: an error that may name the Connection
+    """
+    text = text.replace(f"Connection {conn_id!r}: ", "")
+    return text.replace(f"Connection {conn_id!r}", "the Connection").replace("the the ", "the ")

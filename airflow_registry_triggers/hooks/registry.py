@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow.sdk import BaseHook
 
+from airflow_registry_triggers.hooks.connection_extra import without_conn_id
 from airflow_registry_triggers.hooks.registry_target import RegistryTarget, target_of
 
 if TYPE_CHECKING:
@@ -101,18 +102,23 @@ class RegistryHook(BaseHook):
         """Check that a registry answers and accepts the login. The text names the part that failed."""
         from airflow_registry_triggers.registry.errors import RegistryError
 
-        async def check(target: RegistryTarget) -> str:
+        async def check(target: RegistryTarget) -> tuple[str, bool]:
             async with target.client() as client:
-                return await client.check()
+                return await client.check(), client.is_signed_in
 
         try:
             target = self.target()
-            remark = asyncio.run(check(target))
+            remark, is_signed_in = asyncio.run(check(target))
         except RegistryError as error:
-            return False, f"{error.kind}: {error}"
+            return False, f"{error.kind}: {without_conn_id(str(error), self.registry_conn_id)}"
         except ValueError as error:
-            return False, str(error)
-        text = f"{target.registry} answers as a container registry"
+            return False, without_conn_id(str(error), self.registry_conn_id)
+        login = f"signed in as {target.username}" if is_signed_in and target.username else "anonymous"
+        if is_signed_in and not target.username:
+            login = "signed in"
+        text = f"{login}: {target.registry} answers as a container registry"
+        if target.username and not is_signed_in:
+            text = f"{text}. It asks for no login, so the login was not checked"
         return True, f"{text}. {remark}" if remark else text
 
 

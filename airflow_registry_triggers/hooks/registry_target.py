@@ -52,6 +52,23 @@ _FIELDS = frozenset(
     }
 )
 
+CAUSES = {
+    "name": "the registry's name does not resolve",
+    "tls": "no trusted TLS connection",
+    "proxy": "the proxy failed",
+    "credentials": "login refused",
+    "not_a_registry": "not a container registry",
+    "no_such_repository": "no such repository",
+    "unavailable": "the registry does not answer",
+    "rate_limited": "rate limited",
+    "refused_answer": "the answer cannot be used",
+    "storm": "storm held",
+}
+"""Kind of a registry error to the first words of its text: a task log cuts a line after 80 characters."""
+
+_NAMED_BY_CAUSE = ("credentials", "no_such_repository")
+"""Kinds whose cause and status say what the first sentence of the error says."""
+
 _CONTROL_NAMES = {"\n": "a line feed", "\r": "a carriage return", "\t": "a tab", "\0": "a NUL"}
 
 
@@ -173,8 +190,16 @@ class RegistryTarget:
         )
 
     def describe(self, error: RegistryError) -> str:
-        """Return the text of an error with the Connection, the URL and the kind of the error."""
-        return f"Connection {self.conn_id!r}, {self.base_url}, {error.kind}: {error}"
+        """Return the text of an error: the cause first, then the Connection, the login, and the advice."""
+        status = f" (HTTP {error.status})" if error.status else ""
+        repository = f", repository {self.repository}" if self.repository else ""
+        text = f", {error.kind}: {error}"
+        if error.status and error.kind in _NAMED_BY_CAUSE:
+            text = f". {str(error).partition('. ')[2] or error}"
+        return (
+            f"{CAUSES[error.kind]}{status}: Connection {self.conn_id!r}, {self.username or 'anonymous'} at "
+            f"{self.registry}{repository}{text}"
+        )
 
     def _check_login(self) -> None:
         from airflow_registry_triggers.registry.errors import RegistryError

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
+from airflow_registry_triggers.hooks.connection_extra import without_conn_id
 from airflow_registry_triggers.hooks.webhook_target import (
     WebhookTarget,
     allowed_networks,
@@ -122,7 +123,7 @@ class WebhookHook(BaseHook):
                 return True, "The headers and the secret are valid. The URL comes from the task."
             endpoint = parse_endpoint(target.url, allowed_networks=allowed_networks())
         except ValueError as error:
-            return False, str(error)
+            return False, without_conn_id(str(error), self.webhook_conn_id)
         return True, f"Webhooks to {mask_url(endpoint.url)} are allowed{via}. The test sent nothing."
 
 

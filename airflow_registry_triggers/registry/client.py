@@ -206,6 +206,12 @@ class RegistryClient:
         raise problem
 
     @property
+    def is_signed_in(self) -> bool:
+        """True if the registry has asked for a login since the client was opened, and the client has one."""
+        is_anonymous = self._options.login is self._credentials and self._credentials.is_anonymous
+        return not is_anonymous and self._opened.memory.sign_in.challenge is not None
+
+    @property
     def _lister(self) -> TagLister:
         memory = self._opened.memory
         return TagLister(self._root, self._get_page, self._looks_like_registry, memory, self._limits)

@@ -68,7 +68,7 @@ def test_sensor_with_a_right_password_succeeds(chain, to, tmp_path):
         run = run_dag(one_sensor(chain, first_run="notify"))
         assert RegistryHook().test_connection() == (
             True,
-            f"127.0.0.1:{protected.port} answers as a container registry",
+            f"signed in as {user}: 127.0.0.1:{protected.port} answers as a container registry",
         )
     assert run.states == {"push": "success"}
     assert password not in repr(run.lines)

@@ -164,7 +164,7 @@ function Nothing({ filtered, page, clear, older, dagId }) {
   if (dagId && SLOTS.empty) return h(SLOTS.empty, { dagId });
   return h(
     Message,
-    { title: "No entries" },
+    { title: "No entries yet" },
     "A push shows up here when a match task has run, also one that does not match. Before that, a wrong password or " +
       "repository shows only in the log of the triggerer or of the sensor.",
   );

@@ -15,13 +15,16 @@ const SLOTS = {
 // the address changes for the first time. Change it at once, before a user has typed anything.
 const host = { isSettled: false };
 
+// Returns false until the component is the lasting one.
 function useSettledHost() {
   const [, setAddress] = Router.useSearchParams();
+  const isSettled = host.isSettled;
   useEffect(() => {
     if (host.isSettled) return;
     host.isSettled = true;
     setAddress((old) => new URLSearchParams(old), { replace: true });
   }, []);
+  return isSettled;
 }
 
 function ViewSwitch({ current }) {

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.registry.http.proxies import Proxy
     from airflow_registry_triggers.registry.http.rate_limits import Limits
 
-__all__ = ["FailedRequest", "blocked_error", "connection_error", "proxy_refused"]
+__all__ = ["FailedRequest", "blocked_error", "connection_error", "plain_http_error", "proxy_refused"]
+
+_PLAIN_HTTP = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")
+"""Reasons of OpenSSL for a port that answers a handshake in plain HTTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ def connection_error(error: Exception, failed: FailedRequest) -> RegistryError:
         return blocked_error(cause, where)
     # A certificate error is a ValueError too, so it comes first.
     if isinstance(error, ssl.SSLError | aiohttp.ClientSSLError):
+        if proxy is None and _tls_reason(error) in _PLAIN_HTTP:
+            return plain_http_error(failed.url)
         return _tls_error(error, where, proxy)
     if proxy is not None and (found := _proxy_error(error, cause, failed)):
         return found
@@ -87,6 +92,12 @@ def blocked_error(blocked: DestinationBlocked, where: str) -> RegistryError:
         kind="refused_answer",
         everywhere=True,
     )
+
+
+def plain_http_error(url: URL) -> RegistryError:
+    """Return the error for a port that answers a TLS handshake in plain HTTP."""
+    text = f"{url.authority} answers plain HTTP, not HTTPS: set Scheme to http"
+    return RegistryError(text, kind="tls", everywhere=True)
 
 
 def _tls_error(error: Exception, where: str, proxy: Proxy | None) -> RegistryError:

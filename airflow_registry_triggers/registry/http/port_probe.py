@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.http.connection_errors import plain_http_error
 
 if TYPE_CHECKING:
     from airflow_registry_triggers.registry.http.connection_errors import FailedRequest
@@ -78,8 +79,8 @@ async def _handshake_error(error: Exception, failed: FailedRequest) -> RegistryE
     if writer is not None:
         writer.close()
     if answer == b"HTTP/":
-        text = "the port speaks HTTP, not TLS. Set the Connection's scheme to http, or its port"
-    elif answer is not None and isinstance(error, TimeoutError):
+        return plain_http_error(failed.url)
+    if answer is not None and isinstance(error, TimeoutError):
         text = (
             "the port accepts connections but does not answer the TLS handshake. Check the Connection's "
             "scheme and port"

@@ -235,10 +235,10 @@ class Transport:
             kind, why = "credentials", "Set a login on the Connection, or check the repository's name"
         else:
             kind = "credentials"
-            why = (
-                "Check login and password of the Connection, and whether they are allowed to read the "
-                f"repository.{credentials.hint}"
-            ).rstrip(".")
+            why = "Check username and password"
+            if status == 403:
+                why = f"{why}, and whether they are allowed to read the repository"
+            why = f"{why}.{credentials.hint}".rstrip(".")
         return RegistryError(
             f"{answer.where}: the token service answered {status}. {why}.",
             kind=kind,
@@ -261,8 +261,8 @@ class Transport:
             )
         else:
             text = (
-                f"{answer.where}: answered 401, the login was rejected. Check login and password of the "
-                f"Connection, and whether they are allowed to read this.{credentials.hint}"
+                f"{answer.where}: answered 401, the login was rejected. Check username and "
+                f"password.{credentials.hint}"
             )
         return RegistryError(text, kind="credentials", status=401, everywhere=True)
 

@@ -164,7 +164,7 @@ async def hook(monkeypatch):
         values = {"login": None, "password": None}
 
         def connection(conn_id):
-            return conn(host=served.url, **values)
+            return conn(**{"host": served.url, **values})
 
         async def aconnection(conn_id):
             return connection(conn_id)
@@ -174,6 +174,11 @@ async def hook(monkeypatch):
         hook = RegistryHook("c")
         hook.served, hook.values = served, values
         yield hook
+
+
+def place_of(hook):
+    """Return host and port of the served registry."""
+    return hook.served.url.partition("://")[2].strip("/")
 
 
 async def test_list_tags_and_get_digest_in_a_thread_of_a_task_read_the_registry(hook):
@@ -188,7 +193,9 @@ async def test_alist_tags_and_aget_digest_in_a_coroutine_read_the_registry(hook)
 
 
 async def test_list_tags_of_a_missing_repository_ends_the_task_and_names_the_connection(hook):
-    with pytest.raises(RegistryFault, match=r"Connection 'c', http://127.*no_such_repository"):
+    with pytest.raises(
+        RegistryFault, match=r"^no such repository \(HTTP 404\): Connection 'c', anonymous at 127"
+    ):
         await hook.alist_tags("no/such")
 
 
@@ -207,7 +214,55 @@ async def test_list_tags_of_a_registry_that_is_down_can_be_retried(hook):
 async def test_test_connection_of_an_open_registry_succeeds_without_a_login(hook):
     ok, text = await asyncio.to_thread(hook.test_connection)
     assert ok
-    assert text.endswith("answers as a container registry")
+    assert text == f"anonymous: {place_of(hook)} answers as a container registry"
+
+
+async def test_test_connection_with_a_right_login_says_who_signed_in(hook):
+    hook.served.sign_in = SignIn(username="robot", password="right")
+    hook.values |= {"login": "robot", "password": "right"}
+    ok, text = await asyncio.to_thread(hook.test_connection)
+    assert ok
+    assert text.startswith("signed in as robot: 127.0.0.1:")
+
+
+async def test_test_connection_with_a_login_that_nobody_asked_for_says_that_it_was_not_checked(hook):
+    hook.values |= {"login": "robot", "password": "any"}
+    ok, text = await asyncio.to_thread(hook.test_connection)
+    assert ok
+    assert text.startswith("anonymous: ")
+    assert "was not checked" in text
+
+
+async def test_test_connection_of_plain_http_with_https_names_the_field_scheme(hook):
+    hook.values |= {"host": place_of(hook), "extra": {"scheme": "https"}}
+    ok, text = await asyncio.to_thread(hook.test_connection)
+    assert not ok
+    assert f"{place_of(hook)} answers plain HTTP, not HTTPS: set Scheme to http" in text
+
+
+@pytest.mark.parametrize("values", [{"port": 1, "host": "h:2"}, {"host": "ftp://h"}, {"host": None}])
+async def test_test_connection_with_an_invalid_field_does_not_name_the_temporary_connection(hook, values):
+    hook.values |= values
+    ok, text = await asyncio.to_thread(hook.test_connection)
+    assert not ok
+    assert text
+    assert "'c'" not in text
+
+
+async def test_list_tags_with_a_wrong_password_names_cause_login_registry_and_repository(hook):
+    hook.served.sign_in = SignIn(username="robot", password="right")
+    hook.values |= {"login": "robot", "password": "wrong"}
+    with pytest.raises(RegistryFault) as error:
+        await hook.alist_tags("team/app")
+    assert str(error.value) == (
+        f"login refused (HTTP 401): Connection 'c', robot at {place_of(hook)}, repository team/app. "
+        "Check username and password."
+    )
+
+
+async def test_list_tags_of_a_host_that_is_a_url_reads_the_registry(hook):
+    hook.values |= {"host": f"http://{place_of(hook)}/"}
+    assert await hook.alist_tags("team/app") == ["v1", "v2"]
 
 
 async def test_test_connection_of_a_registry_that_offers_a_login_succeeds_and_says_so(hook):
