@@ -37,7 +37,8 @@ class WebhookNotifier(BaseNotifier):
     """
     POST a webhook from a callback, such as ``on_failure_callback``, under the rules of deliveries.
 
-    There is one attempt, because callbacks have no retries. Its access record is in the log only.
+    There is one attempt, because callbacks have no retries. Its access record is in the log only. For a
+    deadline use ``SyncCallback``: ``AsyncCallback`` runs in the triggerer, from which no webhook is sent.
 
     :param url: URL of the receiver, default the Connection's (templated)
     :param webhook_conn_id: id of a ``webhook`` or ``http`` Connection (templated)
@@ -98,15 +99,18 @@ class WebhookNotifier(BaseNotifier):
 
     async def async_notify(self, context: Context) -> None:
         """
-        Send the webhook from a coroutine.
+        Raise: Airflow calls it in the triggerer only, and webhooks are sent from workers only.
+
+        A triggerer that restarts would send the webhook again.
 
         :param context: Airflow's context
-        :raises RuntimeError: the webhook was not delivered; the error says why
+        :raises NotImplementedError: always; the error names ``SyncCallback``
         """
-        target = (
-            await WebhookHook(self.webhook_conn_id).atarget() if self.webhook_conn_id else WebhookTarget()
+        raise NotImplementedError(
+            "WebhookNotifier sends nothing from the triggerer, where AsyncCallback runs it, because a restart "
+            "would send the webhook again. Use SyncCallback(WebhookNotifier, kwargs=...), which runs in an "
+            "executor"
         )
-        self._end(await self._send(self._delivery(target), context))
 
     def _delivery(self, target: WebhookTarget) -> Delivery:
         return target.delivery(

@@ -250,12 +250,3 @@ def test_notifier_with_a_templated_payload_sends_it(chain):
         WebhookNotifier(url="https://hooks.example.com:8443/")
     with pytest.raises(ValueError, match="webhook_conn_id"):
         WebhookNotifier()
-
-
-async def test_notifier_awaited_sends_and_raises(chain):
-    notifier = WebhookNotifier(url=f"{chain.receiver.url}/hook", payload={"a": 1})
-    await notifier.async_notify({})
-    assert chain.bodies() == [{"a": 1}]
-    chain.receiver.script("/hook", Answer(500))
-    with pytest.raises(RuntimeError, match="500"):
-        await notifier.async_notify({})

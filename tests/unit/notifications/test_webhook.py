@@ -26,9 +26,9 @@ def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__REGISTRY_TRIGGERS__ALLOWED_NETWORKS", "127.0.0.0/8")
 
 
-async def test_async_notify_default_payload_describes_the_task() -> None:
+async def test_notify_default_payload_describes_the_task() -> None:
     async with ScriptedServer(answering(response(200))) as server:
-        await WebhookNotifier(url=server.url).async_notify(CONTEXT)
+        await asyncio.to_thread(WebhookNotifier(url=server.url).notify, CONTEXT)
     assert json.loads(server.requests[0].partition(b"\r\n\r\n")[2]) == {
         "dag_id": "d",
         "run_id": "r",
@@ -54,12 +54,19 @@ async def test_notify_payload_is_sent_with_one_id_for_one_event() -> None:
     assert "X-A: b" in first[0]
 
 
-async def test_async_notify_rejected_webhook_raises_with_status_and_reason() -> None:
+async def test_notify_rejected_webhook_raises_with_status_and_reason() -> None:
     async with ScriptedServer(answering(response(404, b"planted"))) as server:
         with pytest.raises(RuntimeError, match="404") as error:
-            await WebhookNotifier(url=server.url).async_notify(CONTEXT)
+            await asyncio.to_thread(WebhookNotifier(url=server.url).notify, CONTEXT)
     assert "rejected" in str(error.value)
     assert "planted" not in str(error.value)
+
+
+async def test_notifier_awaited_in_a_triggerer_sends_nothing_and_names_sync_callback() -> None:
+    async with ScriptedServer(answering(response(200))) as server:
+        with pytest.raises(NotImplementedError, match="SyncCallback"):
+            await WebhookNotifier(url=server.url)
+    assert server.requests == []
 
 
 @pytest.mark.parametrize(
