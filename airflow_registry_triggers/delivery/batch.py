@@ -14,6 +14,9 @@ Send the notifications of one try of a delivery task, and decide how the try end
 ``SENDING`` starts attempts, up to 16 at a time, and pauses while the journal cannot be written. ``STOPPING``
 starts none; attempts under way get two seconds to end and are then cut. In ``ENDED`` the journal is written,
 and :meth:`DeliveryBatch.check` raises if Airflow has to retry or to fail the task.
+
+``execution_timeout`` raises an exception in whatever code runs at that moment. asyncio only logs what a callback
+raises, so the batch watches for it, stops, and raises the exception at its end.
 """
 
 from __future__ import annotations
@@ -96,6 +99,7 @@ class DeliveryBatch:
         self._stop_reason = ""
         self._stopped = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._interruption: BaseException | None = None
         self._note: str | None = None
         self._wait: float | None = None
 
@@ -109,17 +113,27 @@ class DeliveryBatch:
     async def send_all(self) -> None:
         """Send all notifications without a final outcome, up to 16 at a time."""
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._on_lost_exception)
         waiting = deque(key for key in self._items if not self._journal.is_final(key))
         if self.state is BatchState.READY:
             self.state = BatchState.SENDING
         workers = [asyncio.create_task(self._send_next(waiting)) for _ in range(min(IN_FLIGHT, len(waiting)))]
-        self._writer.start()
+        self._writer.start(self._interrupt)
         try:
             await self._until_ended_or_stopped(workers)
         except JournalUnavailable as error:
             self._stop(str(error))
         finally:
             await self._end(workers)
+            # A signal that comes later must not touch a loop that is closed.
+            self._loop.set_exception_handler(None)
+            self._loop = None
+        if self._interruption is not None:
+            raise self._interruption
+
+    def report_rest(self) -> None:
+        """Log the records that :meth:`send_all` left out because the task was stopped."""
+        self._writer.report_rest()
 
     def records(self) -> list[AccessRecord]:
         """Return this try's records, and those of the deliveries that ended in an earlier try."""
@@ -161,6 +175,19 @@ class DeliveryBatch:
         if self.state is not BatchState.ENDED:
             self.state = BatchState.STOPPING
             self._stop_reason = self._stop_reason or reason
+
+    def _on_lost_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if error is None or isinstance(error, Exception):
+            loop.default_exception_handler(context)
+        else:
+            self._interrupt(error)
+
+    def _interrupt(self, error: BaseException) -> None:
+        """Stop because of an exception that no attempt has seen."""
+        self._interruption = self._interruption or error
+        self._stop("the task ended")
+        self._stopped.set()
 
     async def _send_next(self, waiting: deque[str]) -> None:
         """Send one notification after the other, until none is left or the batch stops."""
@@ -226,16 +253,17 @@ class DeliveryBatch:
 
     async def _end(self, workers: Sequence[asyncio.Task[None]]) -> None:
         """Give the attempts under way time to end, cut the others, and write the journal and the log."""
-        is_interrupted = not all(worker.done() for worker in workers)
-        if is_interrupted:
+        is_under_way = not all(worker.done() for worker in workers)
+        if is_under_way:
             self._stop("the task ended")
             self._writer.release()
             _, late = await asyncio.wait(workers, timeout=GRACE_SECONDS)
             for worker in late:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
+        is_stopped = is_under_way or self._stopped.is_set()
         self.state = BatchState.ENDED
-        await self._writer.close(tries=1 if is_interrupted else CLOSE_TRIES)
+        await self._writer.close(tries=1 if is_stopped else CLOSE_TRIES, is_stopped=is_stopped)
 
     def _pending(self) -> list[Result]:
         return [result for result in self._results.values() if result.outcome is Outcome.RETRY]

@@ -55,10 +55,23 @@ class JournalWriter:
         self._writable.set()
         self._failing_since: float | None = None
         self._task: asyncio.Task[None] | None = None
+        self._is_stopped = False
 
-    def start(self) -> None:
-        """Begin to write in the background."""
+    def start(self, on_interruption: Callable[[BaseException], None]) -> None:
+        """
+        Begin to write in the background.
+
+        :param on_interruption: called with an exception that ends the writing, such as that of
+            ``execution_timeout``
+        """
+
+        def ended(task: asyncio.Task[None]) -> None:
+            error = None if task.cancelled() else task.exception()
+            if error is not None:
+                on_interruption(error)
+
         self._task = asyncio.create_task(self._write_at_times())
+        self._task.add_done_callback(ended)
 
     def add(self, record: AccessRecord) -> None:
         """Queue a record for the log."""
@@ -79,15 +92,20 @@ class JournalWriter:
         """End the waits: the batch stops, and its workers see that."""
         self._writable.set()
 
-    async def close(self, *, tries: int) -> None:
+    async def close(self, *, tries: int, is_stopped: bool) -> None:
         """
         Stop the background writes, then write the rest of the journal and of the log.
 
         A journal that cannot be written costs a repeated webhook in a retry, and no more: the receiver knows
         it by its webhook-id. The result of the task stays as it is.
 
+        Airflow kills a stopped task after 5 s, and a thousand lines take about as long. The lines of attempts
+        that were cut are therefore written now, and the others by :meth:`report_rest`.
+
         :param tries: attempts to write the journal
+        :param is_stopped: whether the task was stopped
         """
+        self._is_stopped = is_stopped
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -101,7 +119,14 @@ class JournalWriter:
                 "The journal of this delivery is not complete; a retry of this task may send webhooks again, "
                 "with the same webhook-id."
             )
-        await asyncio.to_thread(self._report_all)
+        if is_stopped:
+            self._unreported = deque(sorted(self._unreported, key=lambda record: not record.ambiguous))
+        await asyncio.to_thread(self._report_urgent)
+
+    def report_rest(self) -> None:
+        """Log the records that are not logged yet."""
+        while self._unreported:
+            self._report(self._unreported.popleft())
 
     async def _write_at_times(self) -> None:
         failures = 0
@@ -110,7 +135,7 @@ class JournalWriter:
             if await self._flush_or_pause():
                 failures = 0
                 if time.monotonic() - self._reported > REPORT_SECONDS:
-                    await asyncio.to_thread(self._report_all)
+                    await _to_the_end(self._report_urgent)
             else:
                 failures += 1
 
@@ -149,10 +174,21 @@ class JournalWriter:
             self._failing_since = None
         return True
 
-    def _report_all(self) -> None:
-        while self._unreported:
+    def _report_urgent(self) -> None:
+        """Log the records, those of cut attempts only if the task was stopped."""
+        while self._unreported and (not self._is_stopped or self._unreported[0].ambiguous):
             self._report(self._unreported.popleft())
         self._reported = time.monotonic()
+
+
+async def _to_the_end(function: Callable[[], Any]) -> None:
+    """Run a function in a thread; a cancellation waits for it, because a thread cannot be stopped."""
+    running = asyncio.ensure_future(asyncio.to_thread(function))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await running
+        raise
 
 
 def _pause(failures: int) -> float:

@@ -178,6 +178,7 @@ class WebhookDeliverOperator(BaseOperator):
         finally:
             records = [*batch.records(), *malformed]
             access_log.store(records)
+            batch.report_rest()
             context["delivery"] = batch.label()  # type: ignore[typeddict-unknown-key] # map_index_template
         batch.check()
         return [record.summary() for record in records]

@@ -237,3 +237,47 @@ async def test_batch_whose_journal_stays_down_ends_after_its_patience(monkeypatc
     assert len(case.receiver.sent) < 100
     with pytest.raises(DeliveryPending, match="the journal could not be written"):
         case.batch.check()
+
+
+class TaskTimeout(BaseException):
+    """Stands for AirflowTaskTimeout, which a signal handler raises in whatever code runs."""
+
+
+def raise_timeout():
+    raise TaskTimeout
+
+
+async def test_batch_with_a_timeout_raised_in_a_callback_stops_and_raises_it():
+    case = case_of("hang", *[f"200-{number}" for number in range(40)], receiver=Receiver(pause=0.02))
+    case.receiver.started = asyncio.Event()
+    sending = asyncio.create_task(case.batch.send_all())
+    await case.receiver.started.wait()
+    asyncio.get_running_loop().call_soon(raise_timeout)
+    with pytest.raises(TaskTimeout):
+        await sending
+    assert len(case.receiver.sent) == 16
+    assert [record.tag for record in case.batch.records() if record.ambiguous] == ["hang"]
+
+
+async def test_batch_with_a_timeout_raised_in_a_journal_write_stops_and_raises_it(monkeypatch):
+    case = case_of("hang", "200-a")
+    monkeypatch.setattr(journal_writer, "_pause", lambda failures: 0.01)
+    monkeypatch.setattr(case.batch._writer, "_flush_or_pause", raise_timeout)
+    with pytest.raises(TaskTimeout):
+        await asyncio.wait_for(case.batch.send_all(), 5)
+    assert {record.tag: record.ambiguous for record in case.batch.records()} == {"hang": True, "200-a": False}
+
+
+def test_batch_stopped_after_its_event_loop_was_closed_does_nothing():
+    case = case_of("200-a")
+    asyncio.run(case.batch.send_all())
+    case.batch.stop()
+    case.batch.check()
+
+
+async def test_batch_stopped_logs_cut_attempts_at_once_and_the_rest_on_request():
+    case = case_of("200-a", "200-b", "hang")
+    await stopped_during(case)
+    assert [record.tag for record in case.reported] == ["hang"]
+    case.batch.report_rest()
+    assert [record.tag for record in case.reported] == ["hang", "200-a", "200-b"]
