@@ -36,14 +36,16 @@ class Comparison:
         self._recheck = recheck
         self._stored = watermark
         self._before = prepared(watermark, scope)
-        self._baseline: list[tuple[str, int, str | None]] = []
+        # Plain values, which the garbage collector does not track: see Listing.
+        self._baseline: dict[str, str | None] = {}
+        self._generations: dict[str, int] = {}
         stored_scope = watermark.scope
         self._is_other_registry = stored_scope is not None and stored_scope.is_other_registry(scope)
         is_silent = watermark.epoch is None and first_run == "baseline"
         # With an order, only the greatest tag was watched.
         had_order = stored_scope is not None and stored_scope.newest is not None
         self._is_all_baseline = watermark.lost or self._is_other_registry or had_order or is_silent
-        self._is_any_lost = watermark.lost_shards > 0
+        self._is_same_scope = stored_scope == scope and not watermark.lost_shards
 
     @property
     def is_first(self) -> bool:
@@ -53,14 +55,15 @@ class Comparison:
     @property
     def is_settled(self) -> bool:
         """Whether a poll of some tags may change the watermark: a full poll took the baseline of all."""
-        stored = self._stored
-        has_all = stored.epoch is not None and not stored.lost and not self._is_any_lost
-        return has_all and stored.scope == self.scope
+        return self._stored.epoch is not None and not self._stored.lost and self._is_same_scope
 
     @property
     def watermark_before(self) -> Watermark:
         """The watermark that may be stored before any notification is sent."""
-        return self._before.with_baseline(self._baseline)
+        generation_of = self._generations.get
+        return self._before.with_baseline(
+            (tag, generation_of(tag, 0), digest) for tag, digest in self._baseline.items()
+        )
 
     def needs_digest(self, tag: str) -> bool:
         """Return True if the digest of a watched tag must be requested."""
@@ -77,16 +80,20 @@ class Comparison:
 
         :param result: the registry's answers
         """
+        if self._is_all_baseline and not self._before.size:
+            self._baseline = {**result.digests, **dict.fromkeys((*result.unknown, *result.not_asked))}
+            return []
         pushes: list[Push] = []
-        for tag, (digest, pushed_at) in result.digests.items():
+        times, updates = result.times, self.scope.updates
+        for tag, digest in result.digests.items():
             state = self._before.state_of(tag)
             if self._is_baseline(tag, state):
                 self._add_baseline(tag, state, digest)
             elif state is None:
-                pushes.append(Push(TagState(tag, 1, digest), None, pushed_at))
-            elif self.scope.updates and state.digest != digest:
+                pushes.append(Push(TagState(tag, 1, digest), None, times.get(tag)))
+            elif updates and state.digest != digest:
                 after = TagState(tag, state.generation + 1, digest)
-                pushes.append(Push(after, state.digest, pushed_at))
+                pushes.append(Push(after, state.digest, times.get(tag)))
         for tag in (*result.unknown, *result.not_asked):
             # The tag belongs to the baseline, its digest is not known: the first known digest is not a push.
             state = self._before.state_of(tag)
@@ -107,13 +114,15 @@ class Comparison:
         return state is None or self._is_baseline(tag, state) or recheck.needs(state)
 
     def _add_baseline(self, tag: str, state: TagState | None, digest: str | None) -> None:
-        self._baseline.append((tag, state.generation if state else 0, digest))
+        self._baseline[tag] = digest
+        if state is not None:
+            self._generations[tag] = state.generation
 
     def _is_baseline(self, tag: str, state: TagState | None) -> bool:
         if self._is_all_baseline or (state is not None and state.digest is None):
             return True
         stored = self._stored
-        if stored.epoch is None or (stored.scope == self.scope and not self._is_any_lost):
+        if self._is_same_scope or stored.epoch is None:
             return False
         return stored.is_lost(tag) or stored.scope is None or not stored.scope.covers(tag)
 

@@ -145,8 +145,8 @@ class NewestComparison:
         :param result: the registry's answers
         """
         self._is_complete &= not result.unknown
-        for tag, (digest, pushed_at) in result.digests.items():
-            state = self._before.state_of(tag)
+        for tag, digest in result.digests.items():
+            state, pushed_at = self._before.state_of(tag), result.times.get(tag)
             generation = state.generation if state else 0
             if self._is_baseline or (tag == self._newest and (state is None or state.digest is None)):
                 self._record(TagState(tag, generation, digest))
@@ -184,8 +184,10 @@ class NewestComparison:
         self, client: TagSource, repository: str, tag: str, listing: Listing, result: ScanResult
     ) -> bool:
         """Return False if the tag does not exist; else add to the result what is known about it."""
-        if tag in listing.known:
-            result.digests[tag] = listing.known[tag]
+        if tag in listing.digests:
+            result.digests[tag] = listing.digests[tag]
+            if tag in listing.times:
+                result.times[tag] = listing.times[tag]
             return True
         if not self.scope.updates and tag == self._newest and self._before.state_of(tag) is not None:
             result.not_asked.append(tag)
@@ -196,5 +198,5 @@ class NewestComparison:
         result.unknown |= {failed: str(error) for failed, error in reader.failed.items()}
         digest = reader.found.get(tag)
         if digest is not None:
-            result.digests[tag] = (digest, None)
+            result.digests[tag] = digest
         return tag in result.unknown or digest is not None

@@ -124,8 +124,12 @@ async def poll(
     result = await _scanned(client, repository, comparison, memory, only)
     size = len(result.digests) + len(result.unknown) + len(result.not_asked)
     pushes = await compute(size, lambda: comparison.pushes(result))
-    confirmed = memory.confirmed(pushes, result.unknown, confirm_polls, only)
-    admitted = memory.admitted(confirmed, flap_limit, moment.timestamp())
+    confirmed = await compute(
+        len(pushes), lambda: memory.confirmed(pushes, result.unknown, confirm_polls, only)
+    )
+    admitted = await compute(
+        len(confirmed), lambda: memory.admitted(confirmed, flap_limit, moment.timestamp())
+    )
     if storm_limit is not None and len(admitted) > storm_limit:
         raise StormHeld(len(admitted), storm_limit, repository)
     watermark_before = await compute(size, lambda: comparison.watermark_before)

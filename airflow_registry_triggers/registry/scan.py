@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow_registry_triggers.oci_names import is_tag
 from airflow_registry_triggers.registry.errors import RegistryError
-from airflow_registry_triggers.registry.http.pagination import KnownDigest, Listing
+from airflow_registry_triggers.registry.http.pagination import Listing
 from airflow_registry_triggers.registry.http.rate_limits import MAX_WAIT
 
 if TYPE_CHECKING:
@@ -37,11 +37,13 @@ class ScanResult:
     The registry's answers about the watched tags. An absent tag is in none of the collections.
 
     :param digests: the digests that are known
+    :param times: upload times by tag in seconds since 1970, where the listing contains them
     :param unknown: tags whose digest could not be read, with the reason
     :param not_asked: existing tags whose digest is not needed
     """
 
-    digests: dict[str, KnownDigest] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    times: dict[str, float] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     not_asked: list[str] = field(default_factory=list)
 
@@ -115,14 +117,14 @@ def _sorted_out(
     listing: Listing, scope: WatchScope, needs_digest: Callable[[str], bool]
 ) -> tuple[ScanResult, list[str]]:
     """Return the digests that the listing contains, and the tags whose digest must be requested."""
-    result = ScanResult()
+    result = ScanResult(times=listing.times)
     needed: list[str] = []
     for tag in listing.tags:
         if not scope.covers(tag):
             continue
-        known = listing.known.get(tag)
-        if known is not None:
-            result.digests[tag] = known
+        digest = listing.digests.get(tag)
+        if digest is not None:
+            result.digests[tag] = digest
         else:
             (needed if needs_digest(tag) else result.not_asked).append(tag)
     return result, needed
@@ -169,7 +171,7 @@ class DigestReader:
 
     def result(self, result: ScanResult) -> ScanResult:
         """Return the result with the registry's answers; an absent tag is left out."""
-        result.digests |= {tag: (digest, None) for tag, digest in self.found.items() if digest is not None}
+        result.digests |= {tag: digest for tag, digest in self.found.items() if digest is not None}
         result.unknown = {tag: str(error) for tag, error in self.failed.items()}
         return result
 

@@ -234,9 +234,10 @@ class Watermark:
 
     def _with(self, states: Iterable[tuple[str, int, str | None]], *, forward: bool) -> Watermark:
         changed: dict[int, dict[bytes, Entry]] = {}
+        count = len(self.shards)
         for tag, generation, digest in states:
             key = self._key(tag)
-            number = _number(key, len(self.shards))
+            number = _number(key, count)
             shard = changed.get(number, self.shards[number])
             # A lost shard stays lost until a poll records a baseline for all of its tags. If it held this
             # state alone, all its other tags would look new.

@@ -44,8 +44,10 @@ def pack(shard: Shard, epoch: str) -> dict[str, Any]:
     :return: JSON
     """
     columns: dict[str, Any] = {}
-    for algorithm in _SIZES:
-        entries = [(key, entry) for key, entry in sorted(shard.items()) if _algorithm(entry[1]) == algorithm]
+    groups: dict[str, list[tuple[bytes, Entry]]] = {algorithm: [] for algorithm in _SIZES}
+    for item in sorted(shard.items()):
+        groups[_algorithm(item[1][1])].append(item)
+    for algorithm, entries in groups.items():
         if entries:
             columns[algorithm] = [
                 _text(b"".join(key for key, _ in entries)),
@@ -75,11 +77,9 @@ def estimated_size(shard: Shard) -> int:
 
     :param shard: the entries
     """
-    raw = sum(
-        KEY_SIZE + _varint_size(generation) + _SIZES[_algorithm(digest)]
-        for generation, digest in shard.values()
-    )
-    return 400 + raw * 4 // 3
+    generations = sum(_varint_size(generation) for generation, _ in shard.values())
+    digests = sum(_SIZES[_algorithm(digest)] for _, digest in shard.values())
+    return 400 + (KEY_SIZE * len(shard) + generations + digests) * 4 // 3
 
 
 def _unpacked(value: object, epoch: str) -> dict[bytes, Entry] | None:
@@ -131,7 +131,7 @@ def _raw(text: str) -> bytes:
 
 
 def _varint_size(number: int) -> int:
-    return max(1, (number.bit_length() + 6) // 7)
+    return 1 if number < 128 else max(1, (number.bit_length() + 6) // 7)
 
 
 def _varints(numbers: Iterable[int]) -> bytes:

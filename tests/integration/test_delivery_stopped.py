@@ -104,7 +104,7 @@ def begin(airflow: Airflow, receiver: Receiver, name: str, ending: int = 0) -> s
     slow = [Answer(delay=1)] * ending + [Answer(delay=30)] * (16 - ending)
     receiver.script(f"/{name}", *[Answer(delay=0.02)] * QUICK, *slow, Answer())
     run = airflow.rest.trigger(name)
-    receiver.wait_for(QUICK + 16, 60, path=f"/{name}")
+    receiver.wait_for(QUICK + 16, 120, path=f"/{name}")
     return run
 
 
@@ -186,6 +186,7 @@ def test_delivery_whose_state_store_refuses_writes_pauses_and_resumes(
         )
     try:
         run = rest.trigger("store")
+        receiver.wait_for(1, 120, path="/store")
         wait_until(lambda: refusals(run) >= 1, 60, "the first refused write")
         paused_at = wait_until(lambda: len(receiver.received("/store")), 10, "the first webhooks")
         wait_until(lambda: refusals(run) >= 3, 60, "two more refused writes")

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from yarl import URL
 from airflow_registry_triggers.oci_names import is_digest, is_tag
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.http.headers import MAX_HEADER
-from airflow_registry_triggers.registry.http.json_pages import SMALL_PAGE, count_elements, parse_page
+from airflow_registry_triggers.registry.http.json_pages import count_elements, is_small, parse_page
 
 if TYPE_CHECKING:
     from airflow_registry_triggers.registry.http.rate_limits import Limits
@@ -28,12 +28,7 @@ _SUFFIX = "/tags/list"
 
 
 KnownDigest = tuple[str, float | None]
-"""
-The digest of a tag as a listing contains it, and seconds since 1970; None if the listing has no time.
-
-A plain tuple, because Python's garbage collector does not track it. With 200,000 tracked objects, each full
-collection stops the event loop for a fifth of a second.
-"""
+"""The digest of a tag as a listing contains it, and seconds since 1970; None if the listing has no time."""
 
 
 @dataclass(slots=True)
@@ -41,12 +36,22 @@ class Listing:
     """
     The tags of a repository.
 
+    Digests and times are two mappings of plain values, because Python's garbage collector does not track
+    these. With 200,000 pairs, each full collection stops the event loop for a fifth of a second.
+
     :param tags: each once, in the registry's order
-    :param known: digests by tag, if the listing contains them; empty for most registries
+    :param digests: digests by tag, if the listing contains them; empty for most registries
+    :param times: upload times by tag in seconds since 1970, if the listing contains them
     """
 
     tags: list[str] = field(default_factory=list)
-    known: dict[str, KnownDigest] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    times: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def known(self) -> dict[str, KnownDigest]:
+        """Digest and time of each tag whose digest the listing contains."""
+        return {tag: (digest, self.times.get(tag)) for tag, digest in self.digests.items()}
 
 
 class ListingReader:
@@ -62,7 +67,8 @@ class ListingReader:
         self._limits = limits
         self._requested: set[str] = set()
         self._tags: dict[str, None] = {}
-        self._known: dict[str, KnownDigest | None] = {}
+        self._digests: dict[str, str | None] = {}
+        self._times: dict[str, float] = {}
         self._idle = 0
 
     async def listing(self) -> Listing:
@@ -88,7 +94,7 @@ class ListingReader:
         :return: False if the body is not a page of a listing
         :raises RegistryError: there are too many tags, or too many pages without a new tag
         """
-        if len(body) <= SMALL_PAGE:
+        if is_small(body):
             is_page = self._read(body)
         elif count_elements(body) > self._limits.page_elements:
             raise self._refused(f"a page has more than {self._limits.page_elements:,} elements")
@@ -106,18 +112,35 @@ class ListingReader:
         if not _is_page(page):
             return False
         before = len(self._tags)
-        for tag in page.get("tags") or ():
-            if is_tag(tag):
-                self._tags[tag] = None
-        for tag, known in _manifest_map(page.get("manifest")):
-            # A tag on two manifests is being moved: the registry is asked for its digest.
-            self._known[tag] = None if tag in self._known else known
+        self._tags.update((tag, None) for tag in page.get("tags") or () if is_tag(tag))
+        self._read_digests(page.get("manifest"))
         self._idle = 0 if len(self._tags) > before else self._idle + 1
         return True
 
+    def _read_digests(self, value: object) -> None:
+        """Read the map of Google's registries: digest to tags and upload time, milliseconds as text."""
+        digests, times = self._digests, self._times
+        for digest, entry in value.items() if isinstance(value, Mapping) else ():
+            if not is_digest(digest) or not isinstance(entry, Mapping):
+                continue
+            tags = entry.get("tag")
+            uploaded = _seconds(entry.get("timeUploadedMs"))
+            for tag in tags if isinstance(tags, list) else ():
+                if not is_tag(tag):
+                    continue
+                if tag in digests:
+                    # A tag on two manifests is being moved: the registry is asked for its digest.
+                    digests[tag] = None
+                    times.pop(tag, None)
+                else:
+                    digests[tag] = digest
+                    if uploaded is not None:
+                        times[tag] = uploaded
+
     def _collected(self) -> Listing:
-        known = {tag: known for tag, known in self._known.items() if known is not None and tag in self._tags}
-        return Listing(list(self._tags), known)
+        tags = self._tags
+        digests = {tag: digest for tag, digest in self._digests.items() if digest is not None and tag in tags}
+        return Listing(list(tags), digests, self._times)
 
     def _refused(self, text: str) -> RegistryError:
         return RegistryError(
@@ -132,20 +155,6 @@ def _is_page(page: Any) -> bool:
     # {"name": ...} without tags is an empty repository; {} or {"errors": [...]} is not a listing.
     tags = page.get("tags") if isinstance(page.get("name"), str) else page.get("tags", 0)
     return isinstance(tags, list | None)
-
-
-def _manifest_map(value: object) -> Iterator[tuple[str, KnownDigest]]:
-    """Read the map of Google's registries: digest to tags and upload time, milliseconds as text."""
-    if not isinstance(value, Mapping):
-        return
-    for digest, entry in value.items():
-        if not is_digest(digest) or not isinstance(entry, Mapping):
-            continue
-        tags = entry.get("tag")
-        known = (digest, _seconds(entry.get("timeUploadedMs")))
-        for tag in tags if isinstance(tags, list) else ():
-            if is_tag(tag):
-                yield tag, known
 
 
 def _seconds(milliseconds: Any) -> float | None:
