@@ -15,8 +15,8 @@ Send the notifications of one try of a delivery task, and decide how the try end
 starts none; attempts under way get two seconds to end and are then cut. In ``ENDED`` the journal is written,
 and :meth:`DeliveryBatch.check` raises if Airflow has to retry or to fail the task.
 
-``execution_timeout`` raises an exception in whatever code runs at that moment. asyncio only logs what a callback
-raises, so the batch watches for it, stops, and raises the exception at its end.
+``execution_timeout`` raises an exception in whatever code runs at that moment. asyncio only logs what a
+callback raises, so the batch watches for it, stops, and raises the exception at its end.
 """
 
 from __future__ import annotations

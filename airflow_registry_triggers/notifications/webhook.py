@@ -107,9 +107,8 @@ class WebhookNotifier(BaseNotifier):
         :raises NotImplementedError: always; the error names ``SyncCallback``
         """
         raise NotImplementedError(
-            "WebhookNotifier sends nothing from the triggerer, where AsyncCallback runs it, because a restart "
-            "would send the webhook again. Use SyncCallback(WebhookNotifier, kwargs=...), which runs in an "
-            "executor"
+            "WebhookNotifier sends nothing from the triggerer, where AsyncCallback runs it: a restart would "
+            "send the webhook again. Use SyncCallback(WebhookNotifier, kwargs=...), which runs in an executor"
         )
 
     def _delivery(self, target: WebhookTarget) -> Delivery:
