@@ -168,8 +168,16 @@ class Authenticator:
         return (self._identity, str(self._origin), repository)
 
     async def _fetched(self, scope: str) -> Token:
-        parameters = self.state.challenge.parameters if self.state.challenge else {}
         credentials = await self.credentials()
+        try:
+            return await self._requested(scope, credentials)
+        except RegistryError as error:
+            if error.status != 401 or not self.login.reject(credentials):
+                raise
+        return await self._requested(scope, await self.credentials())
+
+    async def _requested(self, scope: str, credentials: Credentials) -> Token:
+        parameters = self.state.challenge.parameters if self.state.challenge else {}
         realm = self._realm(parameters.get("realm", ""), credentials)
         query = {"service": parameters.get("service", ""), "scope": scope}
         requested_at = time.monotonic()

@@ -43,10 +43,13 @@ class Credentials:
 
     :param username: None or empty with a password: the password is a bearer token for the registry itself
     :param password: password or token
+    :param source: origin of credentials that are not part of the Connection, for errors, such as
+        ``Connection 'aws_default'``
     """
 
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    source: str = field(default="", compare=False)
 
     @property
     def key(self) -> str:

@@ -231,6 +231,8 @@ class Transport:
         credentials = await self._options.login.current()
         if status >= 500:
             kind, why = "unavailable", "It failed"
+        elif credentials.source:
+            return _rejected(answer, credentials)
         elif credentials.is_anonymous:
             kind, why = "credentials", "Set a login on the Connection, or check the repository's name"
         else:
@@ -259,6 +261,8 @@ class Transport:
                 f"{answer.where}: answered 401 without a login. Set a login on the Connection, or check the "
                 "repository's name."
             )
+        elif credentials.source:
+            return _rejected(answer, credentials)
         else:
             text = (
                 f"{answer.where}: answered 401, the login was rejected. Check username and "
@@ -276,6 +280,16 @@ class Transport:
             pause.begin(empty, started)
         elif answer.status < 500:
             pause.over(started)
+
+
+def _rejected(answer: Answer, credentials: Credentials) -> RegistryError:
+    return RegistryError(
+        f"{answer.where}: credentials from {credentials.source} were rejected ({answer.status}). Check its "
+        "permissions on the repository.",
+        kind="credentials",
+        status=answer.status,
+        everywhere=True,
+    )
 
 
 def _quota_pause(headers: Mapping[str, str]) -> float | None:

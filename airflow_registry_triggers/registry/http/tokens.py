@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-__all__ = ["Token", "TokenKey", "TokenStore", "parse_token"]
+__all__ = ["Token", "TokenKey", "TokenStore", "jwt_expiry", "parse_token"]
 
 _MAX_TOKENS = 1000
 _MAX_LIFE = 3600.0
@@ -112,17 +112,28 @@ def _seconds(value: object) -> float | None:
     return min(float(value), _MAX_LIFE)
 
 
-def _jwt_life(token: str) -> float:
-    """Return the remaining life of a JWT: Azure's answers have no ``expires_in``."""
+def jwt_expiry(token: str) -> float | None:
+    """
+    Return the time at which a JWT expires, None if the text is not a JWT with such a time.
+
+    The signature is not checked: the time only decides when a token is renewed.
+
+    :param token: a bearer token of any form
+    :return: seconds since 1970
+    """
     payload = token.split(".")[1] if token.count(".") == 2 else ""
     try:
         claims = _json_object(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except ValueError:
-        return _DEFAULT_LIFE
+        return None
     end = claims.get("exp")
-    if isinstance(end, bool) or not isinstance(end, int | float):
-        return _DEFAULT_LIFE
-    return _seconds(end - time.time()) or _DEFAULT_LIFE
+    return None if isinstance(end, bool) or not isinstance(end, int | float) else float(end)
+
+
+def _jwt_life(token: str) -> float:
+    """Return the remaining life of a JWT: Azure's answers have no ``expires_in``."""
+    end = jwt_expiry(token)
+    return _DEFAULT_LIFE if end is None else _seconds(end - time.time()) or _DEFAULT_LIFE
 
 
 def _json_object(body: bytes) -> dict[str, object]:

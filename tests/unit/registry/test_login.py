@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""Credentials that expire: one fetch for all, renewed in time, kept while a renewal fails."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_registry_triggers.registry import login
+from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.http.credentials import Credentials
+from airflow_registry_triggers.registry.login import FetchedCredentials, RenewableCredentials
+
+
+class Issuer:
+    """Issue numbered credentials, or fail, or hang."""
+
+    def __init__(self, lifetime=100.0):
+        self.lifetime = lifetime
+        self.fetches = 0
+        self.error = None
+        self.gate = None
+
+    async def __call__(self):
+        self.fetches += 1
+        number = self.fetches
+        await asyncio.sleep(0)
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        return FetchedCredentials(Credentials("user", f"token-{number}"), self.lifetime)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock for the module, which tests move."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(login, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+@pytest.fixture
+def issuer():
+    return Issuer()
+
+
+@pytest.fixture
+def renewable(issuer, clock):
+    return RenewableCredentials("key", issuer)
+
+
+UNAVAILABLE = RegistryError("The cloud is down.", kind="unavailable")
+
+
+async def test_current_of_many_waiters_fetches_once(renewable, issuer):
+    found = await asyncio.gather(*(renewable.current() for _ in range(1000)))
+    assert {credentials.password for credentials in found} == {"token-1"}
+    assert issuer.fetches == 1
+
+
+async def test_current_after_a_cancelled_waiter_still_returns_the_shared_fetch(renewable, issuer):
+    issuer.gate = asyncio.Event()
+    first, second = asyncio.create_task(renewable.current()), asyncio.create_task(renewable.current())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    first.cancel()
+    issuer.gate.set()
+    assert (await second).password == "token-1"
+    assert issuer.fetches == 1
+
+
+@pytest.mark.parametrize(("age", "password"), [(79.9, "token-1"), (80.1, "token-2"), (150.0, "token-2")])
+async def test_current_at_an_age_renews_from_80_percent_of_the_lifetime(renewable, clock, age, password):
+    await renewable.current()
+    clock.now += age
+    assert (await renewable.current()).password == password
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "counts_as"),
+    [
+        (None, 60.0),
+        (0.0, 60.0),
+        (-300.0, 60.0),
+        (float("nan"), 60.0),
+        (1e9, 86_400.0),
+        (float("inf"), 86_400.0),
+    ],
+)
+async def test_current_with_an_unusable_lifetime_renews_at_80_percent_of_the_default(
+    renewable, issuer, clock, lifetime, counts_as
+):
+    issuer.lifetime = lifetime
+    await renewable.current()
+    clock.now += 0.79 * counts_as
+    assert (await renewable.current()).password == "token-1"
+    clock.now += 0.02 * counts_as
+    assert (await renewable.current()).password == "token-2"
+
+
+async def test_current_while_a_renewal_fails_keeps_the_valid_ones_and_retries_after_30_s(
+    renewable, issuer, clock, caplog
+):
+    await renewable.current()
+    issuer.error = UNAVAILABLE
+    clock.now += 60
+    assert (await renewable.current()).password == "token-1"
+    assert issuer.fetches == 1
+    issuer.lifetime = 1000.0
+    clock.now += 21
+    with caplog.at_level(logging.WARNING):
+        assert (await renewable.current()).password == "token-1"
+        assert (await renewable.current()).password == "token-1"
+    assert issuer.fetches == 2
+    assert [record.message for record in caplog.records] == [
+        "The cloud is down. The earlier credentials are valid for 19 s more."
+    ]
+
+
+async def test_current_30_s_after_a_failed_renewal_fetches_again(renewable, issuer, clock):
+    issuer.lifetime = 1000.0
+    await renewable.current()
+    issuer.error = UNAVAILABLE
+    clock.now += 801
+    await renewable.current()
+    issuer.error = None
+    clock.now += 29
+    assert (await renewable.current()).password == "token-1"
+    clock.now += 2
+    assert (await renewable.current()).password == "token-3"
+
+
+async def test_current_after_the_end_of_the_lifetime_raises_the_error_of_the_fetch(renewable, issuer, clock):
+    await renewable.current()
+    issuer.error = UNAVAILABLE
+    clock.now += 81
+    await renewable.current()
+    clock.now += 20
+    with pytest.raises(RegistryError, match="The cloud is down"):
+        await renewable.current()
+    issuer.error = None
+    assert (await renewable.current()).password == "token-4"
+
+
+async def test_current_with_a_failing_first_fetch_raises_it_to_all_and_fetches_again_later(renewable, issuer):
+    issuer.error = UNAVAILABLE
+    found = await asyncio.gather(*(renewable.current() for _ in range(50)), return_exceptions=True)
+    assert [str(error) for error in found] == ["The cloud is down."] * 50
+    assert issuer.fetches == 1
+    issuer.error = None
+    assert (await renewable.current()).password == "token-2"
+
+
+async def test_current_while_a_renewal_hangs_uses_the_valid_ones_after_some_patience(issuer, monkeypatch):
+    monkeypatch.setattr(login, "PATIENCE", 0.05)
+    monkeypatch.setattr(login, "RENEW_AT", 0.0)
+    renewable = RenewableCredentials("key", issuer)
+    await renewable.current()
+    issuer.gate = asyncio.Event()
+    began = time.monotonic()
+    found = await asyncio.gather(*(renewable.current() for _ in range(20)))
+    assert {credentials.password for credentials in found} == {"token-1"}
+    assert time.monotonic() - began < 5
+    assert issuer.fetches == 2, "the hanging fetch is not started once more"
+    issuer.gate.set()
+    await asyncio.sleep(0.01)
+    assert renewable.reject(Credentials("user", "token-1")), "its result replaced the earlier ones"
+
+
+async def test_reject_of_young_credentials_keeps_them(renewable, issuer, clock):
+    used = await renewable.current()
+    clock.now += 4.9
+    assert not renewable.reject(used)
+    assert (await renewable.current()) == used
+    assert issuer.fetches == 1
+
+
+async def test_reject_of_many_equal_401s_drops_the_credentials_once(renewable, issuer, clock):
+    used = await renewable.current()
+    clock.now += 6
+    assert renewable.reject(used)
+    assert (await renewable.current()).password == "token-2"
+    assert all(renewable.reject(used) for _ in range(100))
+    assert (await renewable.current()).password == "token-2"
+    assert issuer.fetches == 2
+
+
+async def test_current_after_a_rejection_and_a_failed_fetch_does_not_use_the_rejected_ones(
+    renewable, issuer, clock
+):
+    used = await renewable.current()
+    clock.now += 6
+    issuer.error = UNAVAILABLE
+    renewable.reject(used)
+    with pytest.raises(RegistryError):
+        await renewable.current()
+
+
+def test_current_in_several_event_loops_works_in_each(issuer):
+    renewable = RenewableCredentials("key", issuer)
+    assert asyncio.run(renewable.current()).password == "token-1"
+    assert asyncio.run(renewable.current()).password == "token-1"
+    assert renewable.reject(Credentials("user", "other"))
+    renewable._held = None
+    assert asyncio.run(renewable.current()).password == "token-2"
+
+
+async def test_repr_of_renewable_credentials_shows_a_hash_only(issuer):
+    renewable = RenewableCredentials("0123456789abcdef" * 4, issuer)
+    await renewable.current()
+    assert repr(renewable) == "RenewableCredentials(key='0123456789ab')"
+    assert "token-1" not in repr(vars(renewable))
+
+
+def test_equality_of_renewable_credentials_is_that_of_their_keys(issuer):
+    assert RenewableCredentials("a", issuer) == RenewableCredentials("a", Issuer())
+    assert RenewableCredentials("a", issuer) != RenewableCredentials("b", issuer)
+    assert len({RenewableCredentials("a", issuer), RenewableCredentials("a", Issuer())}) == 1
