@@ -14,7 +14,7 @@ unexport AIRFLOW_HOME AIRFLOW_CONFIG
 
 # Stages share two cores and a log: one after the other, the quick ones first.
 .NOTPARALLEL:
-.PHONY: help setup setup-all constraints demo test lint docs unit airflow browser fuzz chaos chaos-short registries bench build clean
+.PHONY: help setup setup-all constraints demo test lint docs unit cloud airflow browser fuzz chaos chaos-short registries bench build clean
 
 help:  ## list these targets
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -28,8 +28,8 @@ setup-all:  ## system packages of all groups and the virtual environment
 constraints: setup  ## resolve the pinned versions anew (those that still fit are kept)
 	@$(STAGE) constraints $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 		--no-emit-index-url --custom-compile-command 'make constraints' \
-		--group dev pyproject.toml -o constraints.txt
-	@for server in zuul-registry pulp; do \
+		--all-extras --group dev pyproject.toml -o constraints.txt
+	@for server in zuul-registry pulp moto; do \
 		$(STAGE) "constraints of $$server" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 			--no-emit-index-url --custom-compile-command 'make constraints' \
 			.ci/servers/$$server.in -o .ci/servers/$$server.txt || exit 1; \
@@ -38,7 +38,7 @@ constraints: setup  ## resolve the pinned versions anew (those that still fit ar
 demo: setup  ## a push becomes a webhook, through a real Airflow (KEEP=1 leaves the UI up)
 	@$(STAGE) demo env KEEP=$(KEEP) $(BIN)/python -m demo
 
-test: setup lint docs unit airflow browser chaos-short  ## all that must hold before a change is taken
+test: setup lint docs unit cloud airflow browser chaos-short  ## all that must hold before a change is taken
 
 lint:  ## ruff, mypy, the import contracts, and eslint and prettier for the page's scripts
 	@$(STAGE) setup .ci/setup npm
@@ -53,10 +53,14 @@ docs: setup  ## the documentation site in .cache/docs/html, with warnings as err
 
 unit:  ## tests that start no Airflow: properties, and real registries among them
 	@$(STAGE) setup .ci/setup zuul-registry tinyproxy
-	@$(STAGE) unit $(PYTEST) -m 'not airflow and not chaos and not browser and not fuzz and not registries' $(ARGS)
+	@$(STAGE) unit $(PYTEST) -m 'not airflow and not chaos and not browser and not fuzz and not registries and not cloud' $(ARGS)
+
+cloud:  ## credentials of clouds: their real SDKs against local servers, moto among them
+	@$(STAGE) setup .ci/setup moto
+	@$(STAGE) cloud $(PYTEST) -m cloud $(ARGS)
 
 airflow: setup  ## tests on a real Airflow
-	@$(STAGE) airflow $(PYTEST) -m 'airflow and not chaos and not browser and not fuzz' $(ARGS)
+	@$(STAGE) airflow $(PYTEST) -m 'airflow and not chaos and not browser and not fuzz and not cloud' $(ARGS)
 
 browser:  ## the page in a real Chromium (DOCS_IMAGES=1 takes the pictures of the docs anew)
 	@$(STAGE) setup .ci/setup chromium

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -56,12 +57,20 @@ def test_wheel_with_requirements_names_the_documented_ones(wheel):
     metadata = Parser().parsestr(read(wheel, "METADATA"))
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
-    wanted = {re.split(r"[<>=~!]", item)[0].strip() for item in metadata.get_all("Requires-Dist")}
+    requires = [item for item in metadata.get_all("Requires-Dist") if "extra ==" not in item]
+    wanted = {re.split(r"[<>=~!]", item)[0].strip() for item in requires}
     assert wanted == {
         "apache-airflow", "apache-airflow-providers-http", "aiohttp", "google-re2", "idna", "jinja2", "pendulum", "semver", "yarl"
     }  # fmt: skip
+    assert set(metadata.get_all("Provides-Extra")) == {"alibaba", "amazon", "azure", "google"}
     design = (ROOT / "docs" / "contributing" / "design.md").read_text()
     assert all(
         name in design
         for name in ("aiohttp", "google-re2", "idna", "pendulum", "jinja2", "yarl", "providers-http")
     )
+
+
+def test_extras_are_all_in_the_dependency_group_of_their_tests():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"].values()
+    assert {item for extra in extras for item in extra} == set(project["dependency-groups"]["cloud"])
