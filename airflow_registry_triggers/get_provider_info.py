@@ -19,6 +19,17 @@ def _field(label: str, description: str, kind: str = "string", **schema: Any) ->
 # In the order of the form: the fields that a new Connection needs first, facts for the notification last.
 _REGISTRY_FIELDS = {
     "scheme": _field("Scheme", "https, or http for a registry without TLS.", enum=["https", "http"]),
+    "credentials_conn_id": _field(
+        "Cloud Connection",
+        "Id of the aws, google_cloud_platform, azure or alibaba_cloud Connection that issues the login.",
+    ),
+    "alibaba_instance_id": _field(
+        "Alibaba instance", "Id cri-... of an Enterprise instance; without it the personal edition is used."
+    ),
+    "docker_config": _field(
+        "Docker configuration",
+        "Path on the workers and triggerers of a config.json with a login.",
+    ),
     "ca_file": _field("CA file", "Path on the workers and triggerers of a PEM file to trust instead."),
     "poll_interval": _field("Poll interval", "Seconds between two polls of a watcher. Default 60.", "number"),
     "first_run": _field(
@@ -105,6 +116,17 @@ _WEBHOOK_PROXY = {
     "default": "",
 }
 
+_CREDENTIAL_HELPERS = {
+    "description": (
+        "Names of Docker credential helpers, separated by commas, that a docker_config may start, such as "
+        "ecr-login for the program docker-credential-ecr-login. Without it no helper is started."
+    ),
+    "version_added": "0.1.0",
+    "type": "string",
+    "example": "ecr-login, gcr",
+    "default": "",
+}
+
 
 def get_provider_info() -> dict[str, Any]:
     """Return the provider info, in the form of Airflow's ``provider_info.schema.json``."""
@@ -170,7 +192,11 @@ def get_provider_info() -> dict[str, Any]:
         "config": {
             "registry_triggers": {
                 "description": "Container registry triggers.",
-                "options": {"allowed_networks": _ALLOWED_NETWORKS, "webhook_proxy": _WEBHOOK_PROXY},
+                "options": {
+                    "allowed_networks": _ALLOWED_NETWORKS,
+                    "credential_helpers": _CREDENTIAL_HELPERS,
+                    "webhook_proxy": _WEBHOOK_PROXY,
+                },
             }
         },
     }

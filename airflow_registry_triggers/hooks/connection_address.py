@@ -12,7 +12,7 @@ from airflow_registry_triggers.registry.names import normalized_host
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-__all__ = ["ConnectionAddress", "parse_address"]
+__all__ = ["NO_ADDRESS", "ConnectionAddress", "parse_address"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -44,6 +44,10 @@ class ConnectionAddress:
     def path_parts(self) -> list[str]:
         """The parts of the path that are not empty."""
         return [part for part in self.path.split("/") if part]
+
+
+NO_ADDRESS = ConnectionAddress(scheme="https", host="", port=None, path="", query="")
+"""The address of a Connection without a host."""
 
 
 def parse_address(connection: Connection, default_scheme: str) -> ConnectionAddress:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from airflow.sdk import BaseHook
 
 from airflow_registry_triggers.hooks.connection_extra import without_conn_id
+from airflow_registry_triggers.hooks.registry_login import acloud_connection, cloud_connection
 from airflow_registry_triggers.hooks.registry_target import RegistryTarget, target_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ Answer = TypeVar("Answer")
 
 class RegistryHook(BaseHook):
     """
-    Read a container registry through an ``oci_registry``, ``docker`` or ``http`` Connection.
+    Read a container registry through an ``oci_registry``, ``docker`` or ``http`` Connection, or a cloud's.
 
     :param registry_conn_id: id of the Connection
     """
@@ -83,7 +84,8 @@ class RegistryHook(BaseHook):
         :param repository: ``team/app``, or with a host, ``ghcr.io/team/app``
         :raises ValueError: the Connection or the repository is not valid
         """
-        return target_of(self.get_connection(self.registry_conn_id), repository)
+        connection = self.get_connection(self.registry_conn_id)
+        return target_of(connection, repository, cloud_connection(connection, self.get_connection))
 
     async def atarget(self, repository: str | None = None) -> RegistryTarget:
         """
@@ -92,7 +94,9 @@ class RegistryHook(BaseHook):
         :param repository: ``team/app``, or with a host, ``ghcr.io/team/app``
         :raises ValueError: the Connection or the repository is not valid
         """
-        return target_of(await self.aget_connection(self.registry_conn_id), repository)
+        connection = await self.aget_connection(self.registry_conn_id)
+        cloud = await acloud_connection(connection, self.aget_connection)
+        return target_of(connection, repository, cloud)
 
     def get_conn(self) -> RegistryClient:
         """Return a client of the registry, to be used as an async context manager."""

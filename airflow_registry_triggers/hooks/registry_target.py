@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.log import mask_secret
 
-from airflow_registry_triggers.hooks.connection_address import ConnectionAddress, parse_address
+from airflow_registry_triggers.hooks.connection_address import NO_ADDRESS, ConnectionAddress, parse_address
 from airflow_registry_triggers.hooks.connection_extra import HTTP_OPTIONS, ConnectionExtra
+from airflow_registry_triggers.hooks.registry_error_texts import check_characters, described
+from airflow_registry_triggers.hooks.registry_login import (
+    LOGIN_FIELDS,
+    check_login_fields,
+    is_cloud,
+    login_of,
+)
 from airflow_registry_triggers.hooks.watch_settings import FACTS, WEBHOOK_SECRETS, WatchSettings
 from airflow_registry_triggers.oci_names import DOCKER_HUB_HOST, docker_hub_repository, is_docker_hub
 from airflow_registry_triggers.registry.names import RepositoryReference
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
 
     from airflow_registry_triggers.registry.client import RegistryClient
     from airflow_registry_triggers.registry.errors import RegistryError
+    from airflow_registry_triggers.registry.http.credentials import Login
     from airflow_registry_triggers.registry.poll import Poll
     from airflow_registry_triggers.registry.poll_memory import PollMemory
     from airflow_registry_triggers.registry.scope import FirstRun
@@ -36,6 +44,7 @@ __all__ = ["RegistryTarget", "target_of"]
 _FIELDS = frozenset(
     {
         *FACTS,
+        *LOGIN_FIELDS,
         "ca_file",
         "confirm_polls",
         "first_run",
@@ -52,25 +61,6 @@ _FIELDS = frozenset(
     }
 )
 
-CAUSES = {
-    "name": "the registry's name does not resolve",
-    "tls": "no trusted TLS connection",
-    "proxy": "the proxy failed",
-    "credentials": "login refused",
-    "not_a_registry": "not a container registry",
-    "no_such_repository": "no such repository",
-    "unavailable": "the registry does not answer",
-    "rate_limited": "rate limited",
-    "refused_answer": "the answer cannot be used",
-    "storm": "storm held",
-}
-"""Kind of a registry error to the first words of its text: a task log cuts a line after 80 characters."""
-
-_NAMED_BY_CAUSE = ("credentials", "no_such_repository")
-"""Kinds whose cause and status say what the first sentence of the error says."""
-
-_CONTROL_NAMES = {"\n": "a line feed", "\r": "a carriage return", "\t": "a tab", "\0": "a NUL"}
-
 
 @dataclass(frozen=True, slots=True)
 class RegistryTarget:
@@ -81,6 +71,7 @@ class RegistryTarget:
     :param base_url: scheme, host, port and path prefix of the registry
     :param repository: full name of the repository
     :param proxy: URL of the proxy; None for the environment's
+    :param login: source of credentials that expire, in place of user name and password
     """
 
     conn_id: str
@@ -92,6 +83,7 @@ class RegistryTarget:
     max_in_flight: int | None
     proxy: str | None = field(repr=False)
     settings: WatchSettings
+    login: Login | None = None
 
     @property
     def registry(self) -> str:
@@ -108,7 +100,7 @@ class RegistryTarget:
         """
         from airflow_registry_triggers.registry.client import RegistryClient
 
-        self._check_login()
+        check_characters(self.username, self.password)
         return RegistryClient(
             self.base_url,
             username=self.username,
@@ -116,6 +108,7 @@ class RegistryTarget:
             ca_file=self.ca_file,
             max_in_flight=self.max_in_flight,
             proxy=self.proxy,
+            login=self.login,
             on_secret=mask_secret,
         )
 
@@ -191,56 +184,59 @@ class RegistryTarget:
 
     def describe(self, error: RegistryError) -> str:
         """Return the text of an error: the cause first, then the Connection, the login, and the advice."""
-        status = f" (HTTP {error.status})" if error.status else ""
-        repository = f", repository {self.repository}" if self.repository else ""
-        text = f", {error.kind}: {error}"
-        if error.status and error.kind in _NAMED_BY_CAUSE:
-            text = f". {str(error).partition('. ')[2] or error}"
-        return (
-            f"{CAUSES[error.kind]}{status}: Connection {self.conn_id!r}, {self.username or 'anonymous'} at "
-            f"{self.registry}{repository}{text}"
+        return described(
+            error,
+            f"Connection {self.conn_id!r}, {self._login_name} at {self.registry}"
+            + (f", repository {self.repository}" if self.repository else ""),
+            names_login=self.login is not None,
         )
 
-    def _check_login(self) -> None:
-        from airflow_registry_triggers.registry.errors import RegistryError
-
-        for name, value in (("login", self.username), ("password", self.password)):
-            found = next((char for char in value or "" if ord(char) < 32 or ord(char) == 127), None)
-            if found is not None:
-                shown = _CONTROL_NAMES.get(found, f"the control character U+{ord(found):04X}")
-                raise RegistryError(
-                    f"the {name} of the Connection contains {shown}, often the end of a line that was copied "
-                    f"with it. Enter the {name} again without it",
-                    kind="credentials",
-                )
+    @property
+    def _login_name(self) -> str:
+        source = getattr(self.login, "source", "")
+        return self.username or (f"login of {source}" if source else "anonymous")
 
 
-def target_of(connection: Connection, repository: str | None = None) -> RegistryTarget:
+def target_of(
+    connection: Connection, repository: str | None = None, cloud: Connection | None = None
+) -> RegistryTarget:
     """
     Read a Connection, and let Airflow mask its secrets in logs.
 
-    :param connection: an ``oci_registry``, ``docker`` or ``http`` Connection
+    :param connection: an ``oci_registry``, ``docker`` or ``http`` Connection, or a cloud's
     :param repository: ``team/app``, or with a host, ``ghcr.io/team/app``
+    :param cloud: the cloud Connection that ``credentials_conn_id`` names
     :raises ValueError: the Connection or the repository is not valid
     """
     conn_id = str(connection.conn_id)
-    read = ConnectionExtra(connection.extra_dejson, conn_id)
-    _mask_secrets(connection, read)
+    if is_cloud(connection):  # its fields describe the cloud, not a registry
+        cloud, read, address = connection, ConnectionExtra({}, conn_id), NO_ADDRESS
+    else:
+        read = ConnectionExtra(connection.extra_dejson, conn_id)
+        _mask_secrets(connection, read)
+        check_login_fields(connection, read)
+        address = _address(connection, read)
     reference = RepositoryReference.parse(repository) if repository else None
-    address = _address(connection, read)
+    base_url = _base_url(address, conn_id, reference.host if reference else None)
+    login = login_of(connection, read, address, repository, _authority(base_url), cloud)
     return RegistryTarget(
         conn_id=conn_id,
-        base_url=_base_url(address, conn_id, reference.host if reference else None),
+        base_url=base_url,
         repository=_repository(reference, address),
-        username=connection.login or None,
-        password=connection.password or None,
+        username=None if login else connection.login or None,
+        password=None if login else connection.password or None,
         ca_file=read.text("ca_file") or None,
         max_in_flight=read.integer("max_in_flight", 0, at_least=1) or None,
         proxy=_proxy(connection, read, address.scheme),
         settings=WatchSettings.from_extra(
             read.extra, conn_id, has_hints=connection.conn_type == "oci_registry"
         ),
+        login=login,
     )
+
+
+def _authority(base_url: str) -> str:
+    return base_url.partition("://")[2].partition("/")[0]
 
 
 def _mask_secrets(connection: Connection, read: ConnectionExtra) -> None:

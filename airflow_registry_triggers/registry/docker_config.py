@@ -161,6 +161,11 @@ class DockerConfigLogin(RenewableCredentials):
         super().__init__(hashlib.sha256(identity.encode()).hexdigest(), self._fetch_in_thread)
         self._reader = _Reader(file, host, on_secret)
 
+    @property
+    def source(self) -> str:
+        """The file as errors name it."""
+        return self._reader.file.source
+
     async def _fetch_in_thread(self) -> FetchedCredentials:
         return await asyncio.to_thread(self._reader.read)
 

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from airflow_registry_triggers.hooks.registry import RegistryHook
+from airflow_registry_triggers.hooks.registry_login import acloud_connection
 from airflow_registry_triggers.hooks.registry_target import RegistryTarget, target_of
 
 if TYPE_CHECKING:
@@ -33,8 +34,14 @@ async def target_for(conn_id: str, repository: str, max_age: float) -> RegistryT
     :param max_age: seconds; an older cached Connection is read again
     :raises ValueError: the Connection or the repository is not usable
     """
+    connection = await _connection(conn_id, max_age)
+    cloud = await acloud_connection(connection, lambda cloud_id: _connection(cloud_id, max_age))
+    return target_of(connection, repository, cloud)
+
+
+async def _connection(conn_id: str, max_age: float) -> Connection:
     read_at, connection = _read.get(conn_id, (0.0, None))
     if connection is None or time.monotonic() - read_at > max_age:
         connection = await RegistryHook.aget_connection(conn_id)
         _read[conn_id] = time.monotonic(), connection
-    return target_of(connection, repository)
+    return connection
