@@ -119,9 +119,9 @@ class RegistryHook(BaseHook):
             return False, without_conn_id(str(error), self.registry_conn_id)
         login = f"signed in as {target.username}" if is_signed_in and target.username else "anonymous"
         if is_signed_in and not target.username:
-            login = "signed in"
+            login = f"signed in with {target.login_source}" if target.login_source else "signed in"
         text = f"{login}: {target.registry} answers as a container registry"
-        if target.username and not is_signed_in:
+        if (target.username or target.login_source) and not is_signed_in:
             text = f"{text}. It asks for no login, so the login was not checked"
         return True, f"{text}. {remark}" if remark else text
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,15 +11,15 @@ from typing import TYPE_CHECKING
 from airflow.sdk.log import mask_secret
 
 from airflow_registry_triggers.hooks.connection_address import NO_ADDRESS, ConnectionAddress, parse_address
-from airflow_registry_triggers.hooks.connection_extra import HTTP_OPTIONS, ConnectionExtra
+from airflow_registry_triggers.hooks.connection_extra import ConnectionExtra
+from airflow_registry_triggers.hooks.connection_secrets import mask_connection_secrets
 from airflow_registry_triggers.hooks.registry_error_texts import check_characters, described
 from airflow_registry_triggers.hooks.registry_login import (
-    LOGIN_FIELDS,
     check_login_fields,
     is_cloud,
     login_of,
 )
-from airflow_registry_triggers.hooks.watch_settings import FACTS, WEBHOOK_SECRETS, WatchSettings
+from airflow_registry_triggers.hooks.watch_settings import WatchSettings
 from airflow_registry_triggers.oci_names import DOCKER_HUB_HOST, docker_hub_repository, is_docker_hub
 from airflow_registry_triggers.registry.names import RepositoryReference
 
@@ -40,26 +39,6 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.tag_rule import TagRule
 
 __all__ = ["RegistryTarget", "target_of"]
-
-_FIELDS = frozenset(
-    {
-        *FACTS,
-        *LOGIN_FIELDS,
-        "ca_file",
-        "confirm_polls",
-        "first_run",
-        "flap_limit",
-        "max_in_flight",
-        "poll_interval",
-        "proxy",
-        "recheck_interval",
-        "referrers",
-        "scheme",
-        "storm_limit",
-        "timezone",
-        "updates",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +171,13 @@ class RegistryTarget:
         )
 
     @property
+    def login_source(self) -> str:
+        """The Connection or the file that the login comes from; empty for the Connection's own."""
+        return getattr(self.login, "source", "")
+
+    @property
     def _login_name(self) -> str:
-        source = getattr(self.login, "source", "")
-        return self.username or (f"login of {source}" if source else "anonymous")
+        return self.username or (f"login of {self.login_source}" if self.login_source else "anonymous")
 
 
 def target_of(
@@ -213,7 +196,7 @@ def target_of(
         cloud, read, address = connection, ConnectionExtra({}, conn_id), NO_ADDRESS
     else:
         read = ConnectionExtra(connection.extra_dejson, conn_id)
-        _mask_secrets(connection, read)
+        mask_connection_secrets(connection, read, mask_secret)
         check_login_fields(connection, read)
         address = _address(connection, read)
     reference = RepositoryReference.parse(repository) if repository else None
@@ -237,29 +220,6 @@ def target_of(
 
 def _authority(base_url: str) -> str:
     return base_url.partition("://")[2].partition("/")[0]
-
-
-def _mask_secrets(connection: Connection, read: ConnectionExtra) -> None:
-    """Mask the password, the login in its Basic form and, in an http Connection, the values of headers."""
-    password = connection.password
-    if password:
-        pair = f"{connection.login or ''}:{password}".encode()
-        mask_secret(password)
-        mask_secret(base64.b64encode(pair).decode())
-    for name in WEBHOOK_SECRETS:
-        if isinstance(secret := read.extra.get(name), str) and secret:
-            mask_secret(secret)
-    if connection.conn_type != "http":
-        return
-    for name, value in read.extra.items():
-        if name in _FIELDS or name in HTTP_OPTIONS:
-            continue
-        mask_secret(value)
-        if not isinstance(value, str):
-            raise ValueError(
-                f"Connection {read.conn_id!r}: the extra {name!r} must be text. In an http Connection, each "
-                "key of the extra is one header"
-            )
 
 
 def _repository(reference: RepositoryReference | None, address: ConnectionAddress) -> str:

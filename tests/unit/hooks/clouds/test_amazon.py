@@ -275,7 +275,7 @@ def test_hook_with_denied_permissions_names_both_connections_and_no_secret(conne
 
 def test_test_connection_with_a_cloud_login_uses_the_same_code_and_texts(connections, shim):
     assert RegistryHook().test_connection() == (
-        True, f"127.0.0.1:{connections['registry_default'].port} answers as a container registry",
+        True, f"signed in with Connection 'aws_default': 127.0.0.1:{connections['registry_default'].port} answers as a container registry",
     )  # fmt: skip
     target(connections).login._held = None
     shim.fault = lambda: error("AccessDeniedException", "no")
