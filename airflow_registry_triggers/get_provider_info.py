@@ -81,6 +81,20 @@ _REGISTRY_FIELDS = {
     "repo_origin_type": _field(
         "Notification: origin type", "Copied into each notification. Default NO_CERTIFIED."
     ),
+    "webhook_secret": _field(
+        "Webhook secret",
+        "Push mode: secret that the registry's own webhooks prove to know; at least 16 characters.",
+        format="password",
+    ),
+    "previous_webhook_secret": _field(
+        "Previous webhook secret", "Accepted beside the current one while you rotate.", format="password"
+    ),
+    "webhook_rate": _field(
+        "Webhook rate", "Proven webhooks per minute and api-server process. Default 600.", "integer"
+    ),
+    "queue_hints": _field(
+        "Queue hints", "Whether RegistryHintOperator may start polls. Default false.", "boolean"
+    ),
 }
 
 _WEBHOOK_FIELDS = {
@@ -125,6 +139,17 @@ _CREDENTIAL_HELPERS = {
     "type": "string",
     "example": "ecr-login, gcr",
     "default": "",
+}
+
+_REGISTRY_WEBHOOKS = {
+    "description": (
+        "Whether the api-server takes registries' own webhooks (push mode) at /registry-webhooks. Without "
+        "it, watchers only poll."
+    ),
+    "version_added": "0.1.0",
+    "type": "boolean",
+    "example": None,
+    "default": "True",
 }
 
 
@@ -195,6 +220,7 @@ def get_provider_info() -> dict[str, Any]:
                 "options": {
                     "allowed_networks": _ALLOWED_NETWORKS,
                     "credential_helpers": _CREDENTIAL_HELPERS,
+                    "registry_webhooks": _REGISTRY_WEBHOOKS,
                     "webhook_proxy": _WEBHOOK_PROXY,
                 },
             }

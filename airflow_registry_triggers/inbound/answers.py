@@ -22,6 +22,7 @@ __all__ = [
     "MAX_BODY",
     "NOT_FOUND",
     "TOO_LARGE",
+    "TOO_SLOW",
     "UNAVAILABLE",
     "UNPROVEN",
     "WRONG_METHOD",
@@ -87,6 +88,7 @@ NOT_FOUND = Answer(404, "not found")
 """The same for an unknown Connection, another Connection type and a Connection without a secret."""
 UNPROVEN = Answer(401, "no valid proof of the sender", {"WWW-Authenticate": "Bearer"})
 TOO_LARGE = Answer(413, f"the body has more than {MAX_BODY} bytes")
+TOO_SLOW = Answer(408, "the body did not arrive in time", {"Connection": "close"})
 WRONG_METHOD = Answer(405, "use POST", {"Allow": "POST, OPTIONS"})
 UNAVAILABLE = Answer(503, "not available", {"Retry-After": "30"})
 

@@ -25,6 +25,9 @@ PAGE = "Registry Triggers"
 TAB = "Pushes"
 """Label of the tab of a Dag and of a run, and of the global function of its script."""
 
+WEBHOOKS_PREFIX = "/registry-webhooks"
+"""Path of the endpoint; Airflow would never reach a path below that of the pages."""
+
 log = logging.getLogger(__name__)
 
 # If two destinations have the same route, Airflow keeps only the first. In /plugin/<route> Airflow looks for
@@ -44,19 +47,21 @@ class RegistryTriggersPlugin(AirflowPlugin):
 
     def __init__(self) -> None:
         self._fastapi_apps: list[dict[str, Any]] | None = None
+        self._pages: list[dict[str, Any]] = []
         self._react_apps: list[dict[str, Any]] | None = None
 
     @property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """The FastAPI app with the routes."""
+        """The FastAPI apps with the routes of the page and with the endpoint for registries' webhooks."""
         if self._fastapi_apps is None:
-            self._fastapi_apps = _fastapi_apps()
+            self._pages = _fastapi_apps()
+            self._fastapi_apps = [*self._pages, *_webhook_apps()]
         return self._fastapi_apps
 
     @property
     def fastapi_root_middlewares(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """The middleware that adds the routes to the api-server's OpenAPI."""
-        if not self.fastapi_apps:
+        if not self.fastapi_apps or not self._pages:
             return []
         from airflow_registry_triggers.plugins.openapi import DescribeRoutes
 
@@ -66,8 +71,24 @@ class RegistryTriggersPlugin(AirflowPlugin):
     def react_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """The page, once for each of its destinations."""
         if self._react_apps is None:
-            self._react_apps = _react_apps() if self.fastapi_apps else []
+            self._react_apps = _react_apps() if self.fastapi_apps and self._pages else []
         return self._react_apps
+
+
+def _webhook_apps() -> list[dict[str, Any]]:
+    """Return the endpoint for registries' own webhooks, unless the deployment turns it off."""
+    from airflow.configuration import conf
+
+    if not conf.getboolean("registry_triggers", "registry_webhooks", fallback=True):
+        return []
+    try:
+        from airflow_registry_triggers.plugins.registry_webhooks import app
+    except (ImportError, AttributeError):
+        log.exception(
+            "registries' webhooks are not taken: this version of Airflow lacks a name that the endpoint uses"
+        )
+        return []
+    return [{"app": app, "url_prefix": WEBHOOKS_PREFIX, "name": "Registry webhooks"}]
 
 
 def _fastapi_apps() -> list[dict[str, Any]]:

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import random
+import time
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
@@ -16,12 +17,14 @@ from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.poll_memory import PollMemory
 from airflow_registry_triggers.registry.scope import checked_first_run
 from airflow_registry_triggers.tag_rule import TagRule
+from airflow_registry_triggers.watcher.backoff import FIRST_BACK_OFF
 from airflow_registry_triggers.watcher.outbox import record_detached
+from airflow_registry_triggers.watcher.poll_timer import PollTimer
 from airflow_registry_triggers.watcher.producer import RegistryProducer
 from airflow_registry_triggers.watcher.subscribers import StreamKey, watching
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
 
     from airflow.triggers.shared_stream import SharedStreamProducer
 
@@ -88,36 +91,47 @@ class RegistryChangeTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until something differs, or until retrying cannot help; the worker then finds the same."""
+        with contextlib.closing(PollTimer(self.registry_conn_id, self.repository)) as timer:
+            async for event in self._events(timer):
+                yield TriggerEvent(event)
+                return
+
+    async def _events(self, timer: PollTimer) -> AsyncIterator[dict[str, Any]]:
         rule = _rule(self)
         store = WatermarkStore(shared_state(), self.state_prefix)
         memory = PollMemory(flaps=await store.aload_flaps())
-        failures = 0
+        failures, full_poll_at = 0, time.monotonic() + self._pause(0, None)
         while True:
+            only = await timer.wait(full_poll_at, holds_hints=failures > 0)
+            retry_after = 0.0
             try:
-                await asyncio.sleep(self._pause(failures))
-                if await self._differs(store, rule, memory):
+                if await self._differs(store, rule, memory, only):
                     # The worker's poll is one more that has to find the same digests.
-                    yield TriggerEvent({"status": "changed", "confirmations": memory.confirmations.to_dict()})
-                    return
+                    yield {"status": "changed", "confirmations": memory.confirmations.to_dict()}
                 failures = 0
             except RegistryError as error:
                 if not error.transient:
-                    yield TriggerEvent({"status": "failed"})
-                    return
+                    yield {"status": "failed"}
                 failures += 1
+                retry_after = min(error.retry_after or 0.0, MAX_WAIT)
                 self.log.warning("%s; the trigger retries", error)
-                await asyncio.sleep(min(error.retry_after or 0, MAX_WAIT))
+            if only is None or failures:
+                full_poll_at = time.monotonic() + retry_after + self._pause(failures, only)
 
-    async def _differs(self, store: WatermarkStore, rule: TagRule, memory: PollMemory) -> bool:
+    async def _differs(
+        self, store: WatermarkStore, rule: TagRule, memory: PollMemory, only: Collection[str] | None
+    ) -> bool:
         watermark = await store.aload()
         target = await RegistryHook(self.registry_conn_id).atarget(self.repository)
         found = await target.poll(
-            watermark, rule, checked_first_run(self.first_run), memory, newest=self.newest
+            watermark, rule, checked_first_run(self.first_run), memory, newest=self.newest, only=only
         )
         return bool(found.notifications or found.watermark_before.changes_since(watermark))
 
-    def _pause(self, failures: int) -> float:
-        pause = min(self.poll_interval * 2.0 ** min(failures, 10), max(MAX_WAIT, self.poll_interval))
+    def _pause(self, failures: int, only: Collection[str] | None) -> float:
+        # After a hint that failed: the interval of a sensor in push mode may be an hour.
+        interval = self.poll_interval if only is None else min(self.poll_interval, FIRST_BACK_OFF)
+        pause = min(interval * 2.0 ** min(failures, 10), max(MAX_WAIT, interval))
         return pause * random.uniform(0.9, 1.1)
 
 

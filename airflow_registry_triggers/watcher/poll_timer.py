@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -30,13 +31,18 @@ class PollTimer:
         self._schedule = HintSchedule()
         self._is_full_wanted = False
 
-    async def wait(self, full_poll_at: float) -> frozenset[str] | None:
+    async def wait(self, full_poll_at: float, *, holds_hints: bool = False) -> frozenset[str] | None:
         """
         Wait until a poll is due.
 
         :param full_poll_at: time of the next full poll (``time.monotonic()``)
+        :param holds_hints: whether hints wait for the full poll, as during a back-off
         :return: the tags to poll, None for a full poll
         """
+        if holds_hints:
+            await asyncio.sleep(full_poll_at - time.monotonic())
+            self.full_poll_begins()
+            return None
         self._schedule.add(self._waiter.take(), time.monotonic())
         while True:
             now = time.monotonic()

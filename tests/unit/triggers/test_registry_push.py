@@ -181,3 +181,62 @@ async def test_push_trigger_detached_by_airflow_stores_its_id(store):
 async def test_push_trigger_run_alone_raises():
     with pytest.raises(NotImplementedError, match="3.3"):
         await anext(RegistryPushTrigger("team/app", "conn").run())
+
+
+@pytest.fixture
+async def push_mode(monkeypatch, store, registry):
+    """A sensor with a baseline, on a Connection with a webhook secret."""
+    from airflow_registry_triggers.watcher import connection_cache, hint_schedule, hints
+    from tests.unit.watcher.test_hints import SECRET, Rows
+
+    async def aget_connection(conn_id):
+        return Connection(
+            conn_id=conn_id,
+            conn_type="oci_registry",
+            host=registry.url,
+            extra=json.dumps({"webhook_secret": SECRET}),
+        )
+
+    monkeypatch.setattr(RegistryHook, "aget_connection", staticmethod(aget_connection))
+    monkeypatch.setattr(connection_cache, "_read", {})
+    rows = Rows()
+    monkeypatch.setattr(hints, "shared_state", lambda: rows)
+    monkeypatch.setattr(hints, "READ_INTERVAL", 0.01)
+    monkeypatch.setattr(hint_schedule, "POLLED_AFTER", (0.0, 0.1, 0.4))
+    monkeypatch.setattr(hint_schedule, "MIN_GAP", 0.05)
+    target = await RegistryHook("conn").atarget("team/app")
+    found = await target.poll(Watermark(), TagRule())
+    WatermarkStore(store, "watermark/x/").save(found.watermark_after, Watermark())
+    registry.asked.clear()
+    return rows
+
+
+async def test_change_trigger_with_a_hint_fires_without_a_full_poll(push_mode, registry):
+    event = asyncio.create_task(event_of(change_trigger(poll_interval=3600)))
+    push_mode.hint(["v1"])
+    await asyncio.sleep(0.05)
+    registry.put("team/app", ["v1"])
+    assert (await event).payload["status"] == "changed"
+    assert registry.count("GET", "tags/list") == 0
+
+
+async def test_change_trigger_with_a_hint_of_a_known_tag_waits(push_mode, registry):
+    event = asyncio.create_task(event_of(change_trigger(poll_interval=3600)))
+    push_mode.hint(["v0"])
+    async with asyncio.timeout(10):
+        while registry.count("HEAD") < 3:
+            await asyncio.sleep(0.01)
+    assert not event.done()
+    event.cancel()
+
+
+async def test_change_trigger_that_ends_takes_no_more_hints(push_mode, registry):
+    from airflow_registry_triggers.watcher import hints
+
+    push_mode.hint(["v1"])
+    registry.put("team/app", ["v1"])
+    await event_of(change_trigger(poll_interval=3600))
+    reader = hints._readers[asyncio.get_running_loop()]
+    async with asyncio.timeout(5):
+        while reader.is_running:
+            await asyncio.sleep(0.01)
