@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["DestinationBlocked", "Destinations", "GuardedLookup"]
 
+# A load balancer can have many addresses, and a hostile name server any number.
+_MAX_OWN_ADDRESSES = 256
+
 
 class DestinationBlocked(OSError):
     """A registry must not send requests there. An OSError, because aiohttp passes only those on."""
@@ -55,6 +58,8 @@ class Destinations:
 
     def note(self, address: str) -> None:
         """Record an address of the registry itself."""
+        while len(self._own) >= _MAX_OWN_ADDRESSES and address not in self._own:
+            del self._own[next(iter(self._own))]
         self._own[address] = address_class(address) is None
 
     def check_url(self, url: URL) -> None:
