@@ -19,6 +19,7 @@ from airflow_registry_triggers.registry.http.responses import (
     digest_in_header,
     digest_of_manifest,
     error_of,
+    is_from_proxy,
     is_registry,
     not_a_registry,
 )
@@ -167,27 +168,35 @@ class RegistryClient:
         name = checked_repository(repository)
         url = URL(f"{self._root}{name}/manifests/{checked_tag(tag)}", encoded=True)
         head = self._opened.memory.head
-        if head.uses_get and not self._is_docker_hub:
+        if not self._is_docker_hub and head.skips_head():
             return await self._digest_by_get(url, name, tag)
         answer = await self._send("HEAD", url, name, ACCEPT, 0)
         digest = digest_in_header(answer) if answer.status == 200 else None
         if digest is not None:
             head.worked(name, tag)
             return digest
-        if answer.status == 404 and (not listed or self._is_docker_hub or head.is_ghost(name, tag)):
+        is_final = answer.status == 404 and (not listed or self._is_docker_hub)
+        if is_final or head.is_ghost(name, tag, answer.status):
             return None
         if not self._is_docker_hub and _is_about_head(answer.status):
-            return await self._digest_by_get(url, name, tag)
+            return await self._digest_by_get(url, name, tag, answer.status)
         raise self._head_error(answer)
 
     async def check(self) -> str:
         """
         Check that a registry answers and accepts the login.
 
-        :return: a remark for the user, empty if there is none. Without a login, a registry that offers one is
-            accepted: its public repositories may be readable
+        :return: a remark for the user, empty if there is none: the proxy, and an offer of a login. Without a
+            login, a registry that offers one is accepted: its public repositories may be readable
         :raises RegistryError: each kind but those of a repository
         """
+        remark = await self._checked()
+        proxy = self._opened.proxy_name
+        return " ".join(
+            part for part in (remark, f"Requests use the proxy {proxy}." if proxy else "") if part
+        )
+
+    async def _checked(self) -> str:
         url = URL(self._root, encoded=True)
         try:
             answer = await self._send("GET", url, "", "application/json", self._limits.token_bytes)
@@ -241,7 +250,9 @@ class RegistryClient:
     async def _get_page(self, page: URL, repository: str, shown: str) -> Answer:
         return await self._send("GET", page, repository, "application/json", self._limits.page_bytes, shown)
 
-    async def _digest_by_get(self, url: URL, repository: str, tag: str) -> str | None:
+    async def _digest_by_get(
+        self, url: URL, repository: str, tag: str, head_status: int | None = None
+    ) -> str | None:
         head = self._opened.memory.head
         answer = await self._send("GET", url, repository, ACCEPT, self._limits.manifest_bytes)
         if answer.status == 200:
@@ -249,19 +260,20 @@ class RegistryClient:
             head.only_get_worked(repository, tag)
             return digest
         head.get_failed()
-        if answer.status == 404:
-            head.add_ghost(repository, tag)
+        if answer.status == 404 and not is_from_proxy(answer):
+            if head_status is not None:
+                head.add_ghost(repository, tag, head_status)
             return None
         raise self._error(answer)
 
     def _head_error(self, answer: Answer) -> RegistryError:
-        if answer.status != 200:
+        if answer.status >= 300:
             return self._error(answer)
         return RegistryError(
             f"{answer.where}: HEAD returned no valid digest, and Docker Hub counts GET as a pull. The stored "
             "digest of the tag does not change.",
             kind="refused_answer",
-            status=200,
+            status=answer.status,
         )
 
     def _error(self, answer: Answer) -> RegistryError:
@@ -271,6 +283,8 @@ class RegistryClient:
         try:
             await self.check()
         except RegistryError as error:
+            if error.kind == "proxy":
+                raise
             return error.kind != "not_a_registry"
         return True
 
@@ -281,4 +295,4 @@ def _ignore(value: str) -> None:
 
 def _is_about_head(status: int) -> bool:
     """Return True if GET might work although HEAD failed."""
-    return status in (200, 501) or (400 <= status < 500 and status not in _NOT_ABOUT_HEAD)
+    return 200 <= status < 300 or status == 501 or (400 <= status < 500 and status not in _NOT_ABOUT_HEAD)

@@ -27,6 +27,8 @@ __all__ = ["FailedRequest", "blocked_error", "connection_error", "plain_http_err
 _PLAIN_HTTP = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")
 """Reasons of OpenSSL for a port that answers a handshake in plain HTTP."""
 
+_LOGIN_REFUSED = {401, 407}  # tinyproxy answers 401 to a wrong password
+
 
 @dataclass(frozen=True, slots=True)
 class FailedRequest:
@@ -148,14 +150,20 @@ def proxy_refused(status: int, where: str) -> RegistryError:
 
     :param status: of the proxy's own answer
     """
-    if status == 407:
-        text = "a proxy requires a login (407). Set proxy on the Connection, with user name and password."
+    if status in _LOGIN_REFUSED:
+        text = (
+            f"a proxy requires a login ({status}). Set proxy on the Connection, with user name and password."
+        )
     elif status >= 500:
         text = f"the proxy could not reach the registry ({status})."
     else:
         text = f"the proxy refused the request ({status}). Check that it allows this host and port."
     return RegistryError(
-        f"{where}: {text}", kind="proxy", status=status, everywhere=True, transient=status != 407
+        f"{where}: {text}",
+        kind="proxy",
+        status=status,
+        everywhere=True,
+        transient=status not in _LOGIN_REFUSED,
     )
 
 

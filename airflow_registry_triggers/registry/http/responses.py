@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.registry.http.rate_limits import Pause
     from airflow_registry_triggers.registry.http.request import Answer
 
-__all__ = ["digest_in_header", "digest_of_manifest", "error_of", "is_registry", "not_a_registry"]
+__all__ = [
+    "digest_in_header",
+    "digest_of_manifest",
+    "error_of",
+    "is_from_proxy",
+    "is_registry",
+    "not_a_registry",
+]
 
 _DIGEST = "Docker-Content-Digest"
 _SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
@@ -43,7 +50,7 @@ def digest_of_manifest(answer: Answer) -> str:
     header = digest_in_header(answer)
     if not _is_object(answer.body):
         raise _refused(answer, "the body is not a manifest")
-    if answer.headers.get("Content-Type", "").strip().lower().startswith(_SCHEMA_1):
+    if _is_schema_1(answer):
         # A signed manifest of schema 1: its digest is the hash without the signatures.
         if header is None:
             raise _refused(answer, f"a manifest of schema 1 without {_DIGEST}")
@@ -53,6 +60,11 @@ def digest_of_manifest(answer: Answer) -> str:
     if header is not None and header != digest:
         raise _refused(answer, f"the body does not have the digest of the header {_DIGEST}")
     return digest
+
+
+def is_from_proxy(answer: Answer) -> bool:
+    """Return True if a proxy answered itself: a web page, without the header that proxies add to others'."""
+    return answer.through_proxy and _is_html(answer) and "Via" not in answer.headers
 
 
 def error_of(answer: Answer, pause: Pause) -> RegistryError:
@@ -112,6 +124,16 @@ def _refused(answer: Answer, problem: str) -> RegistryError:
         kind="refused_answer",
         status=answer.status,
     )
+
+
+def _is_schema_1(answer: Answer) -> bool:
+    """Return True for a manifest of schema 1, also one that is sent under a general media type."""
+    if answer.headers.get("Content-Type", "").strip().lower().startswith(_SCHEMA_1):
+        return True
+    manifest = (
+        _json(answer.body) if b'"signatures"' in answer.body and len(answer.body) <= _MAX_PARSED else None
+    )
+    return isinstance(manifest, dict) and manifest.get("schemaVersion") == 1 and "signatures" in manifest
 
 
 def _is_object(body: bytes) -> bool:

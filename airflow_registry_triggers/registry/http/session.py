@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 from airflow_registry_triggers.http_dates import parse_http_date, parse_retry_after
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.http.auth import REFUSALS, Authenticator, AuthState
+from airflow_registry_triggers.registry.http.connection_errors import proxy_refused
 from airflow_registry_triggers.registry.http.connections import Connections
 from airflow_registry_triggers.registry.http.credentials import Credentials, Login
 from airflow_registry_triggers.registry.http.headers import parse_challenges, quota_pause
 from airflow_registry_triggers.registry.http.proxies import Proxies
 from airflow_registry_triggers.registry.http.rate_limits import Limits, Pause, default_in_flight
 from airflow_registry_triggers.registry.http.request import Answer, Request, exchange
+from airflow_registry_triggers.registry.http.responses import is_from_proxy, not_a_registry
 from airflow_registry_triggers.registry.http.session_state import Identity, Memory, Options
 from airflow_registry_triggers.registry.http.sign_in import SignIn
 from airflow_registry_triggers.registry.http.tokens import TokenStore
@@ -93,6 +95,12 @@ class Transport:
             await transport.leave()
             raise
         return transport
+
+    @property
+    def proxy_name(self) -> str:
+        """The URL of the registry's proxy without its login, empty without a proxy."""
+        proxy = self._connections.proxies.proxy_for(self._options.base) if self._connections else None
+        return proxy.name if proxy else ""
 
     async def leave(self) -> None:
         """Close the connections if there are no other users."""
@@ -220,6 +228,8 @@ class Transport:
         except RegistryError as error:
             error.everywhere = True
             raise
+        if is_from_proxy(answer):
+            raise not_a_registry(answer, f"answered {answer.status} with an HTML page instead of a token")
         if answer.status == 200:
             return answer.body
         raise await self._no_token(answer)
@@ -249,6 +259,8 @@ class Transport:
         )
 
     async def _unauthorized(self, answer: Answer) -> RegistryError:
+        if is_from_proxy(answer):
+            return proxy_refused(401, answer.where)
         login = self._options.login
         credentials = await login.current()
         if answer.is_elsewhere and not credentials.is_anonymous:

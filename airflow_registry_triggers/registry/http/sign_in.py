@@ -76,7 +76,7 @@ class SignIn:
             return await self._recover_token(self._token, status)
         if status != 401 or self._credentials is None:
             return False
-        if self._header is not None:
+        if self._header is not None and not self._is_other_scheme(challenge):
             return self._once("login") and self._auth.login.reject(self._credentials)
         if challenge is None or not self._once("challenge"):
             return False
@@ -131,6 +131,11 @@ class SignIn:
             self._state.record_refusal(self._repository)
         if status == 401:
             self._auth.drop(self._repository, token)
+
+    def _is_other_scheme(self, challenge: Challenge | None) -> bool:
+        # A registry that moved from Basic to tokens rejects the header of its former challenge.
+        is_basic = self._credentials is not None and self._header == self._credentials.basic
+        return is_basic and challenge is not None and challenge.scheme == "bearer"
 
     def _once(self, what: str) -> bool:
         is_new = what not in self._tried

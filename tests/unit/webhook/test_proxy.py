@@ -7,11 +7,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import os
-import shutil
-import signal
 import socket
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +16,8 @@ from airflow_registry_triggers.webhook.attempt import Attempt, send
 from airflow_registry_triggers.webhook.delivery import Delivery
 from airflow_registry_triggers.webhook.proxy import Proxy, parse_proxy
 from airflow_registry_triggers.webhook.url import EndpointRefused, parse_endpoint
+from tests.harness.processes import free_port
+from tests.harness.tinyproxy import TinyProxy
 from tests.unit.webhook.certificates import Certificate, issue, server_context
 from tests.unit.webhook.scripted_server import (
     LOOPBACK,
@@ -38,45 +36,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ROOT = issue("Root of the tests", is_ca=True)
-TINYPROXY = shutil.which("tinyproxy")
-
-
-def free_port() -> int:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return int(unused.getsockname()[1])
 
 
 @contextlib.contextmanager
-def tinyproxy(folder: Path, *lines: str) -> Iterator[Proxy]:
-    if TINYPROXY is None:
-        pytest.skip("tinyproxy is not installed")
-    port = free_port()
-    config = folder / "tinyproxy.conf"
-    config.write_text(
-        "\n".join(
-            [f"Port {port}", "Listen 127.0.0.1", "Timeout 10", "MaxClients 20", "LogLevel Info", *lines]
-        )
-    )
-    log = (folder / "tinyproxy.log").open("wb")
-    process = subprocess.Popen(
-        [TINYPROXY, "-d", "-c", str(config)], stdout=log, stderr=log, start_new_session=True
-    )
-    try:
-        for _ in range(200):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.05)
-        yield Proxy("127.0.0.1", port)
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(10)
-        log.close()
-
-
-def log_of(folder: Path) -> str:
-    return (folder / "tinyproxy.log").read_text(errors="replace")
+def tinyproxy(folder: Path, *lines: str) -> Iterator[tuple[TinyProxy, Proxy]]:
+    with TinyProxy(folder, *lines) as process:
+        yield process, Proxy(process.host, process.port)
 
 
 async def through(proxy: Proxy, url: str, **options: Any) -> Attempt:
@@ -85,14 +50,14 @@ async def through(proxy: Proxy, url: str, **options: Any) -> Attempt:
 
 
 async def test_send_http_through_tinyproxy_is_delivered(tmp_path: Path) -> None:
-    with tinyproxy(tmp_path) as proxy:
+    with tinyproxy(tmp_path) as (process, proxy):
         async with ScriptedServer(answering(response(200, b"got it"))) as server:
             attempt = await through(proxy, f"{server.url}?a=%2F")
     assert verdict(attempt) == ("200", "delivered", False)
     assert attempt.response_body == "got it"
     assert server.requests[0].startswith(b"POST /hook?a=%2F HTTP/1.")
     assert server.requests[0].endswith(b'{"a":1}')
-    assert f"127.0.0.1:{server.port}" in log_of(tmp_path)
+    assert f"127.0.0.1:{server.port}" in process.log
 
 
 async def test_send_name_through_tinyproxy_is_resolved_by_the_proxy(tmp_path: Path) -> None:
@@ -102,7 +67,7 @@ async def test_send_name_through_tinyproxy_is_resolved_by_the_proxy(tmp_path: Pa
         looked_up.append(host)
         return ["127.0.0.1"]
 
-    with tinyproxy(tmp_path) as proxy:
+    with tinyproxy(tmp_path) as (_process, proxy):
         async with ScriptedServer(answering(response(204))) as server:
             named = Proxy("proxy.test", proxy.port)
             attempt = await through(named, f"http://localhost:{server.port}/hook", lookup=lookup)
@@ -122,19 +87,19 @@ async def receiver(tmp_path: Path, root: Certificate = ROOT) -> AsyncIterator[tu
 
 
 async def test_send_https_through_tinyproxy_uses_connect(tmp_path: Path) -> None:
-    with tinyproxy(tmp_path) as proxy:
+    with tinyproxy(tmp_path) as (process, proxy):
         async with receiver(tmp_path) as (server, ca_file):
             attempt = await through(proxy, f"https://{server.host}/hook", ca_file=ca_file)
     assert verdict(attempt) == ("200", "delivered", False)
     assert attempt.response_body == "got it"
     assert server.requests[0].startswith(b"POST /hook HTTP/1.1")
     assert b"proxy" not in server.requests[0].lower()
-    assert f"CONNECT {server.host}:443" in log_of(tmp_path)
+    assert f"CONNECT {server.host}:443" in process.log
 
 
 async def test_send_https_through_tinyproxy_checks_the_receivers_certificate(tmp_path: Path) -> None:
     other = issue("Another root", is_ca=True)
-    with tinyproxy(tmp_path) as proxy:
+    with tinyproxy(tmp_path) as (_process, proxy):
         async with receiver(tmp_path, other) as (server, ca_file):
             attempt = await through(proxy, f"https://{server.host}/hook", ca_file=ca_file)
     assert verdict(attempt) == ("tls_error", "final", False)
@@ -143,7 +108,7 @@ async def test_send_https_through_tinyproxy_checks_the_receivers_certificate(tmp
 
 
 async def test_send_login_for_tinyproxy_is_used_and_recorded_nowhere(tmp_path: Path) -> None:
-    with tinyproxy(tmp_path, "BasicAuth user planted") as found:
+    with tinyproxy(tmp_path, "BasicAuth user planted") as (_, found):
         async with ScriptedServer(answering(response(200, b"planted"))) as server:
             right = await through(Proxy(found.host, found.port, "user", "planted"), server.url)
             wrong = await through(Proxy(found.host, found.port, "user", "wrongpass"), server.url)
@@ -170,7 +135,7 @@ async def test_send_login_for_tinyproxy_is_used_and_recorded_nowhere(tmp_path: P
 
 
 async def test_send_receiver_that_tinyproxy_cannot_reach_is_retried(tmp_path: Path) -> None:
-    with tinyproxy(tmp_path) as proxy:
+    with tinyproxy(tmp_path) as (_process, proxy):
         plain = await through(proxy, f"http://127.0.0.1:{free_port()}/")
         secure = await through(proxy, "https://127.213.17.5/")
     assert plain.outcome.value == "retry"
