@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.registry.http.headers import Challenge
     from airflow_registry_triggers.registry.http.tokens import Token, TokenKey, TokenStore
 
-__all__ = ["REFUSALS", "AuthState", "Authenticator"]
+__all__ = ["REFUSALS", "AuthState", "Authenticator", "NoToken"]
 
 # The actions that reading takes. Azure requires the last two to list tags and to read digests.
 _ACTIONS = ("pull", "metadata_read", "content_read")
@@ -30,6 +30,11 @@ _REPOSITORY_SCOPE = re.compile(r"(repository(?:\([a-z0-9]+\))?:[^\s\"]{1,512}):(
 _MAX_NAMED_SCOPES = 1000
 REFUSALS = frozenset({400, 401, 403})
 """Statuses that a token which is no longer valid can cause; Amazon's public registry answers 400."""
+
+
+class NoToken(RegistryError):
+    """A token service answered without a token."""
+
 
 Fetch = Callable[[URL, dict[str, str]], Awaitable[bytes]]
 
@@ -187,7 +192,12 @@ class Authenticator:
         )
         token = parse_token(body, scope, requested_at)
         if token is None:
-            raise _refused(f"{realm.origin()}: the token service returned no token")
+            raise NoToken(
+                f"{realm.origin()}: the token service returned no token. Check that the Connection's host is "
+                "the registry's.",
+                kind="credentials",
+                everywhere=True,
+            )
         self._on_secret(token.header.removeprefix("Bearer "))
         return token
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from yarl import URL
 
+from airflow_registry_triggers.addresses.table import parse_address
 from airflow_registry_triggers.oci_names import is_digest, is_tag
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.http.headers import MAX_HEADER
@@ -196,7 +197,13 @@ def next_page(current: URL, link: str, where: str, requested_host: str | None = 
 def _is_own(page: URL, hosts: set[str | None]) -> bool:
     if page.scheme not in ("http", "https") or page.user is not None or not page.raw_host:
         return False
-    return page.raw_host.lower().rstrip(".") in {(host or "").lower().rstrip(".") for host in hosts}
+    return _normalized(page.raw_host) in {_normalized(host) for host in hosts if host}
+
+
+def _normalized(host: str) -> str:
+    """Return a host in a form that can be compared: an IPv6 address can be written in many ways."""
+    name = host.lower().rstrip(".")
+    return str(parse_address(name) or name)
 
 
 def _with_prefix(current: URL, page: URL) -> URL:

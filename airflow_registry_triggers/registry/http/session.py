@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from airflow_registry_triggers.http_dates import parse_http_date, parse_retry_after
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.http.auth import REFUSALS, Authenticator, AuthState
-from airflow_registry_triggers.registry.http.connection_errors import proxy_refused
 from airflow_registry_triggers.registry.http.connections import Connections
 from airflow_registry_triggers.registry.http.credentials import Credentials, Login
 from airflow_registry_triggers.registry.http.headers import parse_challenges, quota_pause
+from airflow_registry_triggers.registry.http.login_errors import no_token_error, unauthorized_error
 from airflow_registry_triggers.registry.http.proxies import Proxies
 from airflow_registry_triggers.registry.http.rate_limits import Limits, Pause, default_in_flight
 from airflow_registry_triggers.registry.http.request import Answer, Request, exchange
-from airflow_registry_triggers.registry.http.responses import is_from_proxy, not_a_registry
+from airflow_registry_triggers.registry.http.responses import is_from_proxy
 from airflow_registry_triggers.registry.http.session_state import Identity, Memory, Options
 from airflow_registry_triggers.registry.http.sign_in import SignIn
 from airflow_registry_triggers.registry.http.tokens import TokenStore
@@ -152,7 +152,8 @@ class Transport:
             if not await self._recovers(answer, sign_ins, repository):
                 break
         if answer.status == 401:
-            raise await self._unauthorized(answer)
+            login = await self._options.login.current()
+            raise unauthorized_error(answer, login, self._options.base.origin())
         return answer
 
     def _sign_ins(self, repository: str) -> dict[URL, SignIn]:
@@ -228,59 +229,9 @@ class Transport:
         except RegistryError as error:
             error.everywhere = True
             raise
-        if is_from_proxy(answer):
-            raise not_a_registry(answer, f"answered {answer.status} with an HTML page instead of a token")
-        if answer.status == 200:
+        if answer.status == 200 and not is_from_proxy(answer):
             return answer.body
-        raise await self._no_token(answer)
-
-    async def _no_token(self, answer: Answer) -> RegistryError:
-        status = answer.status
-        if status in (429, 503):
-            return self.memory.pause.error(status)
-        credentials = await self._options.login.current()
-        if status >= 500:
-            kind, why = "unavailable", "It failed"
-        elif credentials.source:
-            return _rejected(answer, credentials)
-        elif credentials.is_anonymous:
-            kind, why = "credentials", "Set a login on the Connection, or check the repository's name"
-        else:
-            kind = "credentials"
-            why = "Check username and password"
-            if status == 403:
-                why = f"{why}, and whether they are allowed to read the repository"
-            why = f"{why}.{credentials.hint}".rstrip(".")
-        return RegistryError(
-            f"{answer.where}: the token service answered {status}. {why}.",
-            kind=kind,
-            status=status,
-            everywhere=True,
-        )
-
-    async def _unauthorized(self, answer: Answer) -> RegistryError:
-        if is_from_proxy(answer):
-            return proxy_refused(401, answer.where)
-        login = self._options.login
-        credentials = await login.current()
-        if answer.is_elsewhere and not credentials.is_anonymous:
-            text = (
-                f"{answer.where}: answered 401 after a redirect from {self._options.base.origin()}. The "
-                "login is only sent to the Connection's host. Set the host to the final address."
-            )
-        elif credentials.is_anonymous:
-            text = (
-                f"{answer.where}: answered 401 without a login. Set a login on the Connection, or check the "
-                "repository's name."
-            )
-        elif credentials.source:
-            return _rejected(answer, credentials)
-        else:
-            text = (
-                f"{answer.where}: answered 401, the login was rejected. Check username and "
-                f"password.{credentials.hint}"
-            )
-        return RegistryError(text, kind="credentials", status=401, everywhere=True)
+        raise no_token_error(answer, await self._options.login.current(), self.memory.pause)
 
     def _apply_limits(self, answer: Answer, started: float) -> None:
         pause = self.memory.pause
@@ -292,16 +243,6 @@ class Transport:
             pause.begin(empty, started)
         elif answer.status < 500:
             pause.over(started)
-
-
-def _rejected(answer: Answer, credentials: Credentials) -> RegistryError:
-    return RegistryError(
-        f"{answer.where}: credentials from {credentials.source} were rejected ({answer.status}). Check its "
-        "permissions on the repository.",
-        kind="credentials",
-        status=answer.status,
-        everywhere=True,
-    )
 
 
 def _quota_pause(headers: Mapping[str, str]) -> float | None:

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.http.auth import NoToken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,7 +102,7 @@ class SignIn:
                 return await self._auth.token(self._repository, scope)
             except RegistryError as error:
                 # Some token services reject a scope that they do not know; the next one may be theirs.
-                if last or error.kind != "credentials" or error.status is None:
+                if last or not _is_about_scope(error):
                     raise
                 self._candidate += 1
 
@@ -141,6 +142,12 @@ class SignIn:
         is_new = what not in self._tried
         self._tried.add(what)
         return is_new
+
+
+def _is_about_scope(error: RegistryError) -> bool:
+    if isinstance(error, NoToken):
+        return True
+    return error.status is not None and error.kind not in ("rate_limited", "proxy")
 
 
 def _supported(challenges: Iterable[Challenge]) -> Challenge | None:
