@@ -11,6 +11,14 @@ __all__ = ["get_cli_commands"]
 _TIME = "ISO 8601, or an age: 15m, 6h, 7d"
 _TEXT = "part of it, or =TEXT for the whole"
 
+_OUTPUT = Arg(
+    ("-o", "--output"),
+    choices=("table", "json", "yaml"),
+    default="table",
+    metavar="(table, json, yaml)",
+    help="format of the output (default: table)",
+)
+
 _ARGUMENTS = (
     Arg(
         ("--status",),
@@ -30,13 +38,34 @@ _ARGUMENTS = (
     Arg(("--limit",), type=int, default=50, help="number of entries (default: 50)"),
     Arg(("--cursor",), help="start of the page: the cursor that the previous call printed"),
     Arg(("--bodies",), action="store_true", help="include headers and bodies (json and yaml)"),
+    _OUTPUT,
+    ARG_VERBOSE,
+)  # fmt: skip
+
+_STATES = (
+    "broken",
+    "paused",
+    "not_watched",
+    "registry_error",
+    "storm",
+    "baseline",
+    "untriggered",
+    "delivery",
+    "ok",
+)
+
+_STATUS_ARGUMENTS = (
     Arg(
-        ("-o", "--output"),
-        choices=("table", "json", "yaml"),
-        default="table",
-        metavar="(table, json, yaml)",
-        help="format of the output (default: table)",
+        ("--state",),
+        action="append",
+        default=[],
+        choices=_STATES,
+        metavar="STATE",
+        help=f"{', '.join(_STATES)}; repeat the option for several",
     ),
+    Arg(("--dag-id",), help="only of this Dag"),
+    Arg(("--problems",), action="store_true", help="only triggers with a problem; exit code 1 if there is one"),
+    _OUTPUT,
     ARG_VERBOSE,
 )  # fmt: skip
 
@@ -57,6 +86,16 @@ def get_cli_commands() -> list[GroupCommand]:
                     ),
                     func=lazy_load_command("airflow_registry_triggers.access_log.command.access_log"),
                     args=_ARGUMENTS,
+                ),
+                ActionCommand(
+                    name="status",
+                    help="List the triggers, each with its state as one sentence",
+                    description=(
+                        "List the triggers, sorted by state and name. Times are in UTC. Like other commands "
+                        "of Airflow, it reads the metadata database: every user who may run it sees all Dags."
+                    ),
+                    func=lazy_load_command("airflow_registry_triggers.overview.command.status"),
+                    args=_STATUS_ARGUMENTS,
                 ),
             ),
         )

@@ -24,6 +24,7 @@ from airflow_registry_triggers.access_log.related import Related, image_page, re
 from airflow_registry_triggers.plugins.models import AccessLogDetails, AccessLogEntry, AccessLogPage
 from airflow_registry_triggers.plugins.permissions import Permissions
 from airflow_registry_triggers.plugins.script import script
+from airflow_registry_triggers.plugins.trigger_routes import router as trigger_router
 
 __all__ = ["app"]
 
@@ -51,6 +52,7 @@ app = FastAPI(
     redoc_url=None,
     dependencies=[Depends(get_user)],
 )
+app.include_router(trigger_router)
 
 
 @app.get("/access_log.js", include_in_schema=False)
