@@ -64,7 +64,7 @@ _STATUS_ARGUMENTS = (
         help=f"{', '.join(_STATES)}; repeat the option for several",
     ),
     Arg(("--dag-id",), help="only of this Dag"),
-    Arg(("--problems",), action="store_true", help="only triggers with a problem; exit code 1 if there is one"),
+    Arg(("--problems",), action="store_true", help="only problems; exit code 1 if there is one"),
     _OUTPUT,
     ARG_VERBOSE,
 )  # fmt: skip
