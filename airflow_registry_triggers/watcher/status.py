@@ -183,8 +183,8 @@ class Reporter:
         try:
             await self.tick()
         except Exception as error:
-            # The watchers must not depend on their status. Without a match task or sensor there is no shared
-            # state, and no page that shows it.
+            # The watchers must not depend on their status. The shared state exists only if a Dag has a match
+            # task or a sensor.
             log.log(
                 logging.DEBUG if self._is_failing else logging.INFO,
                 "The status of the watchers cannot be stored: %s",

@@ -141,7 +141,7 @@ def note_of(error: Exception) -> str:
 def _redacted(text: str) -> str:
     """Return the text with the secrets masked that Airflow knows in this process."""
     try:
-        # Airflow 3.3 has no public name for its masker.
+        # The masker is not a public name of Airflow 3.3.
         from airflow.sdk._shared.secrets_masker import redact
 
         return str(redact(text))
