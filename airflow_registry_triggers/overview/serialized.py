@@ -96,7 +96,7 @@ class TaskShape:
 @dataclass(frozen=True, slots=True)
 class DagShape:
     """
-    What the page needs of a Dag.
+    The tasks and watched repositories of a Dag.
 
     :param tasks: by id
     :param watched: repositories of the Dag's schedule, and of the inlets of its tasks
