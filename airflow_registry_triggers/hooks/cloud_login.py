@@ -154,10 +154,13 @@ def _contained(function: Callable[[CloudRequest], Value], request: CloudRequest)
         return function(request)
     except (CloudFailure, ModuleNotFoundError):
         raise
+    except (TypeError, LookupError, AttributeError) as error:  # an SDK that reads a web page as an answer
+        raise CloudFailure(f"unexpected answer, {type(error).__name__}", kind="unavailable") from None
     except Exception as error:
-        is_transient = isinstance(error, OSError)
+        is_file = isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError)
+        kind = "unavailable" if isinstance(error, OSError) and not is_file else "credentials"
         detail = shown(f"{type(error).__name__}: {error}", request.connection)
-        raise CloudFailure(detail, kind="unavailable" if is_transient else "credentials") from None
+        raise CloudFailure(detail, kind=kind, advice="Correct the Connection.") from None
 
 
 def _masked_token(request: CloudRequest) -> CloudToken:

@@ -10,12 +10,12 @@ import json
 import threading
 import time
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from tests.harness.plain_http import Response, request
 from tests.harness.processes import Process, find_program, free_port, wait_until
+from tests.harness.thread_server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,56 +55,6 @@ class Moto:
             return request("GET", f"{self.url}/moto-api/data.json").status == 200
         except OSError:
             return False
-
-
-class Server:
-    """A server in a thread, whose ``answer`` is called for each request."""
-
-    def __init__(self) -> None:
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                body = self.rfile.read(length)
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                answer = server.answer(self.command, self.path, headers, body)
-                self.send_response(answer.status)
-                for name, value in answer.headers.items():
-                    if name not in ("content-length", "transfer-encoding", "connection", "date", "server"):
-                        self.send_header(name, value)
-                stated = answer.headers.get("content-length") if self.command == "HEAD" else None
-                self.send_header("Content-Length", stated or str(len(answer.body)))
-                self.end_headers()
-                if self.command != "HEAD":
-                    self.wfile.write(answer.body)
-
-            do_GET = do_HEAD = do_POST = answer
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        class Threads(ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 256
-
-        self._server = Threads(("127.0.0.1", 0), Handler)
-        self.port = self._server.server_port
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Response:
-        """Return the answer to a request."""
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 def error(code: str, message: str, status: int = 400) -> Response:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,10 @@ _AUTHORITIES = {
     "azureusgovernment": "login.microsoftonline.us",
     "azurechinacloud": "login.chinacloudapi.cn",
 }
+# An error of the authentication keeps no status, only the text of the library or of Entra ID.
+_TRANSIENT = re.compile(
+    r"HTTP Error: (?:429|5[0-9]{2})|AADSTS900(?:33|55)\b|temporarily_unavailable|server_error"
+)
 _REQUEST_LOG = "azure.core.pipeline.policies.http_logging_policy"
 
 
@@ -148,14 +153,21 @@ def _named_failures(request: CloudRequest) -> Iterator[None]:
             _named(error, request),
             advice="Set login, password and tenantId, or give workers and triggerers a managed identity.",
         ) from None
-    except exceptions.HttpResponseError as error:  # the base of authentication errors
-        status = getattr(error.response, "status_code", None) or 0
-        kind = "unavailable" if status == 429 or status >= 500 else "credentials"
-        raise CloudFailure(_named(error, request), kind=kind) from None
-    except (exceptions.ServiceRequestError, exceptions.ServiceResponseError) as error:
-        raise CloudFailure(_named(error, request), kind="unavailable") from None
     except exceptions.AzureError as error:
-        raise CloudFailure(_named(error, request)) from None
+        kind = "unavailable" if _is_transient(error) else "credentials"
+        raise CloudFailure(_named(error, request), kind=kind) from None
+
+
+def _is_transient(error: BaseException) -> bool:
+    """Return True for an answer or a lost connection after which a later request can succeed."""
+    from azure.core import exceptions
+
+    if isinstance(error, exceptions.ServiceRequestError | exceptions.ServiceResponseError):
+        return True
+    status = getattr(getattr(error, "response", None), "status_code", None) or 0
+    if status == 429 or status >= 500 or _TRANSIENT.search(str(error)):
+        return True
+    return error.__cause__ is not None and _is_transient(error.__cause__)
 
 
 def _named(error: Exception, request: CloudRequest) -> str:

@@ -59,6 +59,7 @@ def _credentials(request: CloudRequest) -> Any:
 def _own_credentials(request: CloudRequest) -> Any:
     import google.auth
     from google.auth import impersonated_credentials
+    from google.oauth2 import service_account
 
     scopes = [scope.strip() for scope in _text(request, "scope").split(",") if scope.strip()] or [_SCOPE]
     if _text(request, "key_secret_name"):
@@ -66,9 +67,9 @@ def _own_credentials(request: CloudRequest) -> Any:
             "key_secret_name is read by the Google provider only", advice="Install it, or set key_path."
         )
     if path := _text(request, "key_path"):
-        found, _ = google.auth.load_credentials_from_file(path, scopes=scopes)
+        found: Any = service_account.Credentials.from_service_account_file(path, scopes=scopes)
     elif key := _document(request, "keyfile_dict"):
-        found, _ = google.auth.load_credentials_from_dict(_with_line_ends(key), scopes=scopes)
+        found = service_account.Credentials.from_service_account_info(_with_line_ends(key), scopes=scopes)
     elif config := _value(request, "credential_config_file"):
         load: Any = google.auth.load_credentials_from_file
         if not isinstance(config, str) or config.lstrip().startswith("{"):

@@ -107,6 +107,8 @@ def shown(text: object, connection: Connection) -> str:
 def _secrets(connection: Connection) -> Iterator[str]:
     yield from _texts(connection.password)
     for name, value in connection.extra_dejson.items():
+        if name.endswith(("_path", "_name", "_id")):
+            continue
         if any(word in name.lower() for word in ("secret", "key", "token", "password", "proxy")):
             yield from _texts(value)
 
