@@ -394,13 +394,20 @@ async def test_endpoint_with_parallel_webhooks_stores_all_hints_in_few_writes(en
     store = endpoint.store_hints
 
     def slow_store(hints):
-        release.wait(5)
+        release.wait(30)
         store(hints)
 
     endpoint.store_hints = slow_store
     bodies = [json.loads(json.dumps(PUSH).replace('"v1"', f'"v{number}"')) for number in range(40)]
+    read, original = [], registry_webhooks.read_webhook
+    monkeypatch.setattr(
+        registry_webhooks, "read_webhook", lambda *given: read.append(given) or original(*given)
+    )
     requests = [asyncio.create_task(endpoint.request(content=body)) for body in bodies]
-    await asyncio.sleep(0.3)
+    async with asyncio.timeout(30):
+        while len(read) < 40:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
     assert not any(request.done() for request in requests), "an answer follows its write"
     requests[5].cancel()
     release.set()
