@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.hooks.webhook import WebhookHook
     from airflow_registry_triggers.notification import InvalidNotification, Notification, NotificationDict
     from airflow_registry_triggers.notifications.webhook import WebhookNotifier
+    from airflow_registry_triggers.operators.registry_hint import RegistryHintOperator
     from airflow_registry_triggers.operators.trigger_match import TriggerMatchOperator
     from airflow_registry_triggers.operators.webhook_deliver import WebhookDeliverOperator
     from airflow_registry_triggers.sensors.registry_push import RegistryPushSensor
@@ -43,6 +44,7 @@ __all__ = [
     "Notification",
     "NotificationDict",
     "RegistryFault",
+    "RegistryHintOperator",
     "RegistryHook",
     "RegistryPushSensor",
     "RegistryPushTrigger",
@@ -71,6 +73,7 @@ _MODULES = {
     "Notification": "notification",
     "NotificationDict": "notification",
     "RegistryFault": "exceptions",
+    "RegistryHintOperator": "operators.registry_hint",
     "RegistryHook": "hooks.registry",
     "RegistryPushSensor": "sensors.registry_push",
     "RegistryPushTrigger": "triggers.registry_push",

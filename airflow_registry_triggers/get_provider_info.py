@@ -167,7 +167,9 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "sensors": [_modules("sensors.registry_push")],
-        "operators": [_modules("operators.trigger_match", "operators.webhook_deliver")],
+        "operators": [
+            _modules("operators.registry_hint", "operators.trigger_match", "operators.webhook_deliver")
+        ],
         "hooks": [_modules("hooks.registry", "hooks.webhook")],
         "triggers": [_modules("triggers.registry_push")],
         "notifications": [f"{PACKAGE}.notifications.webhook.WebhookNotifier"],

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_registry_triggers.inbound.dialects import NotUnderstood, read_push_events
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow_registry_triggers.inbound.push_event import PushEvent
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "QueueMessage",
     "queue_notification",
     "queue_push_id",
+    "read_queue_events",
     "read_queue_items",
     "read_queue_messages",
 ]
@@ -78,19 +81,39 @@ def read_queue_items(payload: object) -> list[QueueItem]:
 
     :param payload: see :func:`read_queue_messages`
     """
-    envelope = _unwrap(payload)
     items: list[QueueItem] = []
-    for message in envelope.messages:
-        try:
-            _, events = read_push_events(message.body, {})
-        except NotUnderstood as problem:
-            if envelope.is_of_queue:
-                items.append(QueueItem(len(items), message.message_id, None, str(problem)))
-            continue
+    for message, events, problem in _read_each(payload):
+        if problem:
+            items.append(QueueItem(len(items), message.message_id, None, problem))
         for event in events:
             if event.tag is not None:
                 items.append(QueueItem(len(items), message.message_id, event, ""))
     return items
+
+
+def read_queue_events(payload: object) -> tuple[list[PushEvent], list[str]]:
+    """
+    Return the push events in an asset event, those without a tag too, and the problems of messages.
+
+    :param payload: see :func:`read_queue_messages`
+    :return: the problems do not quote values of a body
+    """
+    events: list[PushEvent] = []
+    problems: list[str] = []
+    for _, of_message, problem in _read_each(payload):
+        events += of_message
+        problems += [problem] if problem else []
+    return events, problems
+
+
+def _read_each(payload: object) -> Iterator[tuple[QueueMessage, list[PushEvent], str]]:
+    envelope = _unwrap(payload)
+    for message in envelope.messages:
+        try:
+            yield message, read_push_events(message.body, {})[1], ""
+        except NotUnderstood as problem:
+            if envelope.is_of_queue:
+                yield message, [], str(problem)
 
 
 def queue_push_id(event: PushEvent, message_id: str) -> str | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_registry_triggers.common.chunked_values import load_chunked, save_chunked
 from airflow_registry_triggers.matching.items import InputItem, flattened, numbered
+from airflow_registry_triggers.matching.queue_events import items_of_queue_event
 from airflow_registry_triggers.notification import InvalidNotification, Notification
 
 if TYPE_CHECKING:
@@ -17,7 +18,14 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Asset, Context
 
-__all__ = ["CONF_KEY", "is_repository", "missed_events", "notifications_of_event", "notifications_of_events"]
+__all__ = [
+    "CONF_KEY",
+    "is_repository",
+    "left_out_events",
+    "missed_events",
+    "notifications_of_event",
+    "notifications_of_events",
+]
 
 CONF_KEY = "notification"
 """Key of a run's conf, or of an event made by hand, that holds a notification or a list."""
@@ -61,6 +69,20 @@ def missed_events(context: Context, assets: Sequence[Asset]) -> list[InputItem]:
     return found
 
 
+def left_out_events(context: Context, assets: Sequence[Asset]) -> list[Any]:
+    """
+    Return the events that :func:`missed_events` reads, for a task that may read an event twice.
+
+    :param assets: the assets whose events started the run
+    """
+    run: Any = context.get("dag_run")
+    if run is None or run.clear_number:
+        return []
+    until = (run.start_date or datetime.now(UTC)) + SKEW
+    known = [asset for asset in assets if getattr(asset, "uri", "")]
+    return [event for asset in known for event in _events(asset, run.run_after, until)]
+
+
 def _valid_items(assets: Iterable[Asset], after: datetime, until: datetime) -> list[InputItem]:
     events = [(asset, event) for asset in assets for event in _events(asset, after, until)]
     events.sort(key=lambda pair: pair[1].timestamp)
@@ -94,28 +116,32 @@ def notifications_of_events(context: Context) -> list[InputItem]:
     Return the values of the asset events that started the run, oldest event first.
 
     One run may have many events: Airflow gives it all that were stored while the previous run was active.
-    Assets that are not repositories are ignored.
+    Events of other assets count if a queue of registries' webhooks stored them.
     """
     triggering = context.get("triggering_asset_events") or {}
-    events = {asset: of_asset for asset, of_asset in triggering.items() if is_repository(asset)}
-    found: list[tuple[Any, list[InputItem]]] = [
-        (getattr(event, "timestamp", None), notifications_of_event(asset, event))
-        for asset, of_asset in events.items()
-        for event in of_asset
-    ]
+    found: list[tuple[Any, list[InputItem]]] = []
+    assets: dict[Any, None] = {}
+    for asset, of_asset in triggering.items():
+        for event in of_asset:
+            items = notifications_of_event(asset, event)
+            found.append((getattr(event, "timestamp", None), items))
+            if items or is_repository(asset):
+                assets[asset] = None
     if all(timestamp is not None for timestamp, _ in found):
         found.sort(key=lambda item: item[0])
     own = [item for _, of_event in found for item in of_event]
-    return [*own, *missed_events(context, list(events))]
+    return [*own, *missed_events(context, list(assets))]
 
 
 def notifications_of_event(asset: Any, event: Any) -> list[InputItem]:
     """
-    Return the values of one event: the watcher emits a list of all pushes of one poll.
+    Return the values of one event: the watcher emits a list of all pushes of one poll, a queue its messages.
 
     Two runs may read the same event. The source names the event and not the run, so that a value without an
     id gets the same id in both.
     """
+    if not is_repository(asset):
+        return items_of_queue_event(asset, event) if getattr(asset, "uri", "") else []
     source = f"{asset.uri}@{getattr(event, 'timestamp', None)}"
     return numbered(flattened(_payload(event.extra)), source)
 

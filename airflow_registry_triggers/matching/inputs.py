@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_registry_triggers.common.mapping import is_mapped
 from airflow_registry_triggers.matching.asset_events import CONF_KEY, notifications_of_events
-from airflow_registry_triggers.matching.items import InputItem, flattened, numbered
+from airflow_registry_triggers.matching.items import InputItem, MalformedMessage, flattened, numbered
 from airflow_registry_triggers.notification import InvalidNotification, Notification, fallback_id
 
 if TYPE_CHECKING:
@@ -77,6 +77,10 @@ def id_source(context: Context) -> str:
 def _read(items: Iterable[InputItem]) -> Inputs:
     inputs = Inputs([], [])
     for number, (value, source, position) in enumerate(items, start=1):
+        if isinstance(value, MalformedMessage):
+            reason = f"value {number}: not a known webhook: {value.reason}"
+            inputs.problems.append(Problem(fallback_id(source, position), reason))
+            continue
         try:
             inputs.valid.append(Notification.from_dict(value).with_fallback_id(source, position))
         except InvalidNotification as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["InputItem", "flattened", "numbered"]
+__all__ = ["InputItem", "MalformedMessage", "flattened", "numbered"]
 
 MAX_DEPTH = 4
 """Lists within lists that are flattened: a list of outputs of mapped tasks in a mapped task group has 4."""
@@ -25,6 +25,16 @@ class InputItem(NamedTuple):
     value: Any
     source: str
     position: int
+
+
+class MalformedMessage(NamedTuple):
+    """
+    The value of an item that stands for a queue's message without a known webhook.
+
+    :param reason: the missing key, without a value of the message
+    """
+
+    reason: str
 
 
 def numbered(values: Iterable[Any], source: str) -> list[InputItem]:

@@ -86,9 +86,9 @@ class InboundConnections:
 
     async def after_wrong_proof(self, conn_id: str, entry: InboundConnection) -> InboundConnection | None:
         """
-        Read a Connection anew, at most once in 30 s: the secret may have been rotated.
+        Read a Connection again, at most once in 30 s: the secret may have been rotated.
 
-        :return: None if it was read anew a short time ago
+        :return: None if it was read a short time ago
         """
         if time.monotonic() - entry.reread_at < MAX_AGE:
             return None
@@ -97,11 +97,11 @@ class InboundConnections:
     async def _renewed(self, conn_id: str) -> InboundConnection:
         task = self._reading.get(conn_id)
         if task is None:
-            task = self._reading[conn_id] = asyncio.create_task(self._read_anew(conn_id))
+            task = self._reading[conn_id] = asyncio.create_task(self._read_again(conn_id))
             task.add_done_callback(lambda _: self._reading.pop(conn_id, None))
         return await asyncio.shield(task)
 
-    async def _read_anew(self, conn_id: str) -> InboundConnection:
+    async def _read_again(self, conn_id: str) -> InboundConnection:
         before = self._entries.pop(conn_id, None)
         settings, error = None, None
         try:

@@ -35,6 +35,7 @@ EVENT_DRIVEN = {
     "registry_event_two_rules",
 }
 OTHERS = {"notify_on_failure", "record_release_digests"}
+QUEUES = {"registry_queue"}  # test_push_mode.py runs it
 
 
 def load(name: str) -> ModuleType:
@@ -62,7 +63,7 @@ def notification(tag: str, digest: str) -> dict[str, Any]:
 
 
 def test_examples_are_all_run_by_a_test() -> None:
-    assert FORMS == SCHEDULED | EVENT_DRIVEN | OTHERS
+    assert FORMS == SCHEDULED | EVENT_DRIVEN | OTHERS | QUEUES
 
 
 @pytest.mark.parametrize(
