@@ -14,6 +14,8 @@ MODULES = {
     "registry_nginx": "An unchanged poll through nginx with TLS and gzip",
     "delivery": "What a delivery costs",
     "event_latency": "From a push to its webhook",
+    "latency_hops": "From a push to its asset event, hop by hop",
+    "poll_blocking": "The event loop during polls of 200,000 tags",
     "scale": "A thousand repositories, a hundred Dags",
     "access_log": "A page of the access log",
 }

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+# Part of airflow-provider-registry-triggers.
+"""A watcher that writes down the moments of a poll, and those at which the triggerer collects events."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.jobs.triggerer_job_runner import TriggerRunner
+from airflow.sdk import Asset, AssetWatcher
+
+from airflow_registry_triggers.assets.oci import repository_asset
+from airflow_registry_triggers.common.state_store import WatermarkStore
+from airflow_registry_triggers.hooks.registry_target import RegistryTarget
+from airflow_registry_triggers.triggers.registry_push import RegistryPushTrigger
+from airflow_registry_triggers.watcher.producer import RegistryProducer
+
+if TYPE_CHECKING:
+    from airflow.triggers.shared_stream import SharedStreamProducer
+
+PATH = "HOP_CLOCK"
+"""Environment variable with the file to which a line of JSON is added for each moment."""
+
+
+def write(name: str, **values: Any) -> None:
+    with Path(os.environ[PATH]).open("a") as file:
+        file.write(json.dumps({"name": name, "at": time.time(), **values}) + "\n")
+
+
+class TimedProducer(RegistryProducer):
+    async def _next_batches(self, only):
+        write("poll began")
+        return await super()._next_batches(only)
+
+    async def _append_to_outbox(self, batches):
+        write("outbox began")
+        failed = await super()._append_to_outbox(batches)
+        write("emitted")
+        return failed
+
+    async def advance(self, batch):
+        write("acknowledged")
+        await super().advance(batch)
+
+
+class TimedTrigger(RegistryPushTrigger):
+    """The package's Airflow trigger with a producer that writes down its moments."""
+
+    @classmethod
+    def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
+        _observe()
+        return TimedProducer(cls(**kwargs).shared_stream_key())
+
+
+def timed_asset(repository: str) -> Asset:
+    """Give the asset of a repository with a :class:`TimedTrigger`."""
+    asset = repository_asset(repository)
+    (watcher,) = asset.watchers
+    trigger = TimedTrigger(**watcher.trigger.serialize()[1])
+    return Asset(
+        name=asset.name,
+        uri=asset.uri,
+        group=asset.group,
+        extra=asset.extra,
+        watchers=[AssetWatcher(name=asset.name, trigger=trigger)],
+    )
+
+
+def _observe() -> None:
+    """Write down when a poll ends, when it was checked, and when the triggerer collects events."""
+    if getattr(_observe, "is_done", False):
+        return
+    _observe.is_done = True  # type: ignore[attr-defined]
+    poll_with, is_current = RegistryTarget.poll_with, WatermarkStore.ais_current
+    collect = TriggerRunner.process_trigger_events
+
+    async def timed_poll(self, *arguments: Any, **options: Any) -> Any:
+        found = await poll_with(self, *arguments, **options)
+        write("poll ended", pushes=len(found.notifications))
+        return found
+
+    async def timed_check(self, *arguments: Any) -> bool:
+        checked = await is_current(self, *arguments)
+        write("checked")
+        return checked
+
+    def timed_collect(self, *arguments: Any, **options: Any) -> Any:
+        write("collected", events=len(self.events))
+        return collect(self, *arguments, **options)
+
+    RegistryTarget.poll_with = timed_poll  # type: ignore[method-assign]
+    WatermarkStore.ais_current = timed_check  # type: ignore[method-assign]
+    TriggerRunner.process_trigger_events = timed_collect  # type: ignore[method-assign]
