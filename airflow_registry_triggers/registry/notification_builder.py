@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pendulum
@@ -69,8 +70,11 @@ class NotificationBuilder:
         self._registry = registry
         self._repository = repository
         self._zone = _zone(timezone)
-        self._facts = {**DEFAULT_FACTS, **facts}
-        self._now = now
+        self._repository_data = _repository_data(repository, {**DEFAULT_FACTS, **facts})
+        self._now = now.timestamp()
+        self._detected_at = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        # Without times in the listing, all pushes of a poll have the same time.
+        self._local = lru_cache(maxsize=16)(self._formatted)
 
     def in_order(self, pushes: Iterable[Push]) -> list[Push]:
         """Return the pushes ordered by time, then by tag."""
@@ -87,14 +91,14 @@ class NotificationBuilder:
         registry, repository = self._registry, self._repository
         return Notification(
             {
-                "push_data": {"digest": digest, "pushed_at": self._local(push), "tag": tag},
-                "repository": self._repository_data(),
+                "push_data": {"digest": digest, "pushed_at": self._local(self._time(push)), "tag": tag},
+                "repository": self._repository_data,
                 "event": {
                     "id": push_id(epoch, registry, repository, tag, generation, digest or ""),
                     "registry": registry,
                     "action": "new" if push.previous is None else "updated",
                     "previous_digest": push.previous,
-                    "detected_at": self._now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                    "detected_at": self._detected_at,
                     "epoch": epoch,
                     "generation": generation,
                     "image": image_reference(registry, repository, digest or ""),
@@ -103,24 +107,24 @@ class NotificationBuilder:
         )
 
     def _time(self, push: Push) -> float:
-        return self._now.timestamp() if push.pushed_at is None else push.pushed_at
+        return self._now if push.pushed_at is None else push.pushed_at
 
-    def _local(self, push: Push) -> str:
-        return str(pendulum.from_timestamp(self._time(push), tz=self._zone).format("YYYY-MM-DD HH:mm:ss"))
+    def _formatted(self, seconds: float) -> str:
+        return datetime.fromtimestamp(seconds, self._zone).strftime("%Y-%m-%d %H:%M:%S")
 
-    def _repository_data(self) -> dict[str, str]:
-        namespace, _, name = self._repository.rpartition("/")
-        facts = self._facts
-        return {
-            "date_created": facts["date_created"],
-            "name": name,
-            "namespace": namespace,
-            "region": facts["region"],
-            "repo_authentication_type": facts["repo_authentication_type"],
-            "repo_full_name": self._repository,
-            "repo_origin_type": facts["repo_origin_type"],
-            "repo_type": facts["repo_type"],
-        }
+
+def _repository_data(repository: str, facts: Mapping[str, str]) -> dict[str, str]:
+    namespace, _, name = repository.rpartition("/")
+    return {
+        "date_created": facts["date_created"],
+        "name": name,
+        "namespace": namespace,
+        "region": facts["region"],
+        "repo_authentication_type": facts["repo_authentication_type"],
+        "repo_full_name": repository,
+        "repo_origin_type": facts["repo_origin_type"],
+        "repo_type": facts["repo_type"],
+    }
 
 
 def _zone(name: str) -> Any:
