@@ -57,7 +57,7 @@ class JournalWriter:
         self._task: asyncio.Task[None] | None = None
         self._is_stopped = False
 
-    def start(self, on_interruption: Callable[[BaseException], None]) -> None:
+    def start(self, on_interruption: Callable[[BaseException], None] | None = None) -> None:
         """
         Begin to write in the background.
 
@@ -67,7 +67,7 @@ class JournalWriter:
 
         def ended(task: asyncio.Task[None]) -> None:
             error = None if task.cancelled() else task.exception()
-            if error is not None:
+            if error is not None and on_interruption is not None:
                 on_interruption(error)
 
         self._task = asyncio.create_task(self._write_at_times())
@@ -92,7 +92,7 @@ class JournalWriter:
         """End the waits: the batch stops, and its workers see that."""
         self._writable.set()
 
-    async def close(self, *, tries: int, is_stopped: bool) -> None:
+    async def close(self, *, tries: int, is_stopped: bool = False) -> None:
         """
         Stop the background writes, then write the rest of the journal and of the log.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_registry_triggers.access_record import BODY_LEFT_OUT, AccessRecord
-from airflow_registry_triggers.delivery.journal import DeliveryJournal
+from airflow_registry_triggers.delivery.journal import STATE_KEY, DeliveryJournal
 from airflow_registry_triggers.webhook.outcome import Outcome
 from tests.unit.memory_store import MemoryStore, StoreDown
 
@@ -71,3 +71,34 @@ def test_journal_with_many_attempts_returns_the_last_30():
     for number in range(40):
         journal.add("a", Outcome.RETRY, record("503", try_number=number))
     assert [attempt["try_number"] for attempt in journal.attempts("a")] == list(range(10, 40))
+
+
+def test_journal_of_one_attempt_is_one_write():
+    store = MemoryStore()
+    journal = DeliveryJournal(store, 8)
+    journal.add("a", Outcome.DELIVERED, record())
+    journal.flush()
+    assert len(store.values) == 1
+
+
+@pytest.mark.parametrize("attempts_in_a_part", [1, 400])
+def test_journal_killed_between_two_writes_keeps_the_parts_before(attempts_in_a_part):
+    store = MemoryStore()
+    journal = DeliveryJournal(store, 8)
+    for part in range(4):
+        for number in range(attempts_in_a_part):
+            journal.add(f"{part}-{number}", Outcome.DELIVERED, record())
+        before = dict(store.values)
+        journal.flush()
+        after, store.values = store.values, dict(before)
+        # The head goes last, so any beginning of the writes is the older state.
+        store.values |= {key: value for key, value in after.items() if key != STATE_KEY}
+        killed = DeliveryJournal(store, 8)
+        assert [killed.is_final(f"{number}-0") for number in range(4)] == [
+            number < part for number in range(4)
+        ]
+        store.values = after
+        again = DeliveryJournal(store, 8)
+        assert [again.is_final(f"{number}-0") for number in range(4)] == [
+            number <= part for number in range(4)
+        ]
