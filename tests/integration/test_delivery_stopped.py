@@ -59,7 +59,7 @@ DAGS = """
 
     dag_of("sigterm", 200)
     dag_of("marked", 200)
-    dag_of("cut", 200, execution_timeout=timedelta(seconds=4))
+    dag_of("cut", 200, execution_timeout=timedelta(seconds=10))
     dag_of("store", 600, retries=0)
 """
 NAMES = ("sigterm", "marked", "cut", "store")
@@ -104,7 +104,8 @@ def begin(airflow: Airflow, receiver: Receiver, name: str, ending: int = 0) -> s
     slow = [Answer(delay=1)] * ending + [Answer(delay=30)] * (16 - ending)
     receiver.script(f"/{name}", *[Answer(delay=0.02)] * QUICK, *slow, Answer())
     run = airflow.rest.trigger(name)
-    receiver.wait_for(QUICK + 16, 120, path=f"/{name}")
+    airflow.rest.wait_for_state(name, run, "deliver", ["running"], timeout=60)
+    receiver.wait_for(QUICK + 16, 60, path=f"/{name}")
     return run
 
 
