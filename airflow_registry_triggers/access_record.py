@@ -40,7 +40,6 @@ XCOM_PREFIX = "access_log."
 
 BODY_LEFT_OUT = "[left out: the task's access records exceed 1 MiB]"
 
-
 RETRY_NOTE = "a retry is due at "
 """Start of the note about the next try, at the end of a reason."""
 
@@ -125,6 +124,9 @@ class AccessRecord:
     :param duration_ms: milliseconds from the name lookup to the last byte read; None for a match
     :param ambiguous: whether bytes were sent and no status came back
     :param attempts: the earlier tries of the same delivery, oldest first
+    :param next_try_at: ISO 8601, UTC; empty if no retry follows or the task's own settings decide
+    :param retries_left: retries of the task after this try, None where no retry follows
+    :param is_test: whether the run tests the trigger: its conf had the notification
     """
 
     trigger_name: str
@@ -149,6 +151,9 @@ class AccessRecord:
     ambiguous: bool = False
     try_number: int = 1
     attempts: Sequence[Mapping[str, Any]] = ()
+    next_try_at: str = ""
+    retries_left: int | None = None
+    is_test: bool = False
 
     @classmethod
     def of(
@@ -182,6 +187,7 @@ class AccessRecord:
         trigger_name: str,
         rule: TagRule,
         try_number: int,
+        is_test: bool = False,
     ) -> AccessRecord:
         """
         Make the record of a match.
@@ -197,10 +203,13 @@ class AccessRecord:
             trigger_type=rule.trigger_type,
             trigger_tag=rule.trigger_tag,
             try_number=try_number,
+            is_test=is_test,
         )
 
     @classmethod
-    def of_malformed(cls, value_id: str, *, reason: str, trigger_name: str, try_number: int) -> AccessRecord:
+    def of_malformed(
+        cls, value_id: str, *, reason: str, trigger_name: str, try_number: int, is_test: bool = False
+    ) -> AccessRecord:
         """
         Make the record of a value that is not a notification.
 
@@ -213,11 +222,12 @@ class AccessRecord:
             notification_id=value_id,
             reason=reason,
             try_number=try_number,
+            is_test=is_test,
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form, in the order of the fields; see :class:`AccessRecordDict`."""
-        values = {name: getattr(self, name) for name in _NAMES}
+        """Return the JSON form, :class:`AccessRecordDict`, and of the optional fields those that are set."""
+        values = {name: getattr(self, name) for name in _NAMES if self._has(name)}
         values["status_code"] = str(self.status_code)
         values["attempts"] = [dict(attempt) for attempt in self.attempts]
         return values
@@ -246,10 +256,13 @@ class AccessRecord:
         JSON in ASCII cannot start a line.
         """
         flat: dict[str, Any] = {}
-        for name in _LOG_ORDER:
+        for name in filter(self._has, _LOG_ORDER):
             value = getattr(self, name)
             flat[LOG_PREFIX + name] = value if isinstance(value, str | int | None) else json.dumps(value)
         return flat
+
+    def _has(self, name: str) -> bool:
+        return name not in _OPTIONAL or not any(getattr(self, name) is empty for empty in ("", None, False))
 
     def without_bodies(self) -> AccessRecord:
         """Return a copy whose bodies are replaced by a note."""
@@ -264,6 +277,7 @@ class AccessRecord:
         return replace(self.without_bodies(), request_headers={}, response_headers={}, attempts=())
 
 
+_OPTIONAL = ("next_try_at", "retries_left", "is_test")
 _NAMES = tuple(item.name for item in fields(AccessRecord))
 
 # A log line is cut at the right edge of the page, so the fields that people look for come first.

@@ -115,12 +115,25 @@ class AddressBlocked(Exception):
         self.address = address
         self.address_class = address_class
         self.host = host
-        named = host and host != address
-        where = f"{host} has the address {address}, which" if named else f"the address {address}"
-        super().__init__(
-            f"{where} is blocked: {address_class}. If webhooks may be sent there, list it in "
-            f"{ALLOWED_NETWORKS_OPTION}."
-        )
+        self._named = f"{host} has the address {address}, which" if host and host != address else ""
+        super().__init__(f"{self._named or f'the address {address}'} is blocked: {address_class}. {_ADVICE}")
+
+    @property
+    def short_text(self) -> str:
+        """The sentence for a reader of the access log: ``10.1.2.3 is a private address.``, and the advice."""
+        return f"{self._named or self.address} is {_with_article(self.address_class)}. {_ADVICE}"
+
+
+_ADVICE = f"To allow it, the administrator adds its network to {ALLOWED_NETWORKS_OPTION}."
+
+
+def _with_article(address_class: str) -> str:
+    """Return ``a private address`` for the class ``private (RFC 1918)``."""
+    if address_class == "not an address":
+        return address_class
+    name, _, detail = address_class.partition(", ")
+    noun = f"{name.partition(' (')[0] or 'blocked'} address{f', {detail}' if detail else ''}"
+    return f"{'an' if noun[0] in 'aeiouAEIOU' and not noun.startswith('uni') else 'a'} {noun}"
 
 
 def parse_address(address: object) -> Address | None:

@@ -31,12 +31,12 @@ from typing import TYPE_CHECKING, Any
 from airflow_registry_triggers.access_record import AccessRecord, Status, utc_now
 from airflow_registry_triggers.delivery.journal import DeliveryJournal
 from airflow_registry_triggers.delivery.journal_writer import JournalUnavailable, JournalWriter
+from airflow_registry_triggers.delivery.next_try import NextTry
 from airflow_registry_triggers.delivery.retry_policy import WebhookRetryPolicy
-from airflow_registry_triggers.delivery.texts import batch_label, failed_text, pending_text, retry_note
+from airflow_registry_triggers.delivery.texts import batch_label, failed_text, pending_text
 from airflow_registry_triggers.exceptions import DeliveryFailed, DeliveryPending
 from airflow_registry_triggers.webhook.outcome import Outcome
 from airflow_registry_triggers.webhook.redaction.fields import mask_url
-from airflow_registry_triggers.webhook.retry_schedule import next_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,6 +74,7 @@ class DeliveryBatch:
     :param items: notifications, each with the name of its trigger
     :param report: writes a record to the task log; called in the order in which attempts end
     :param log: the task's logger
+    :param is_test: whether the run tests the trigger: then nothing is retried
     """
 
     def __init__(
@@ -83,15 +84,17 @@ class DeliveryBatch:
         items: Sequence[tuple[Notification, str]],
         report: Callable[[AccessRecord], None],
         log: Any,
+        *,
+        is_test: bool = False,
     ) -> None:
         ti, task = context["ti"], context["task"]
         self.state = BatchState.READY
         self._delivery = delivery
         self._items = {item.webhook_id(name): (item, name) for item, name in items}
         self._try_number = ti.try_number
-        self._retries = task.retries or 0
-        self._retries_left = ti.max_tries + 1 - ti.try_number
-        self._has_own_policy = isinstance(task.retry_policy, WebhookRetryPolicy)
+        self._is_test = is_test
+        left = 0 if is_test else ti.max_tries + 1 - ti.try_number
+        self._next_try = NextTry(task.retries or 0, left, isinstance(task.retry_policy, WebhookRetryPolicy))
         self._journal = DeliveryJournal(context["task_state_store"], ti.max_tries)
         self._writer = JournalWriter(self._journal, report, log)
         self._results: dict[str, Result] = {}
@@ -100,8 +103,6 @@ class DeliveryBatch:
         self._stopped = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._interruption: BaseException | None = None
-        self._note: str | None = None
-        self._wait: float | None = None
 
     def stop(self) -> None:
         """Send nothing more; called from a signal handler, before or during :meth:`send_all`."""
@@ -161,10 +162,12 @@ class DeliveryBatch:
         unsent = [key for key in self._items if not self._journal.is_final(key) and key not in self._results]
         pending = [result.record for result in self._pending()]
         number = len(self._items)
+        if self._is_test and pending:
+            raise DeliveryFailed(failed_text(pending, number))
         if pending or unsent:
-            note = self._stop_reason or self._retry_note()
+            note = self._stop_reason or self._next_try.text(self._pending())
             raise DeliveryPending(
-                pending_text(pending, len(unsent), number, note), wait=self._wait_before_retry()
+                pending_text(pending, len(unsent), number, note), wait=self._next_try.wait(self._pending())
             )
         ended = [(self._journal.outcome(key), self._journal.final_record(key)) for key in self._items]
         failed = [record for outcome, record in ended if record and outcome is not Outcome.DELIVERED]
@@ -232,7 +235,8 @@ class DeliveryBatch:
         return Result(record, Outcome.RETRY)
 
     def _take(self, webhook_id: str, result: Result) -> None:
-        record = replace(result.record, attempts=self._journal.attempts(webhook_id))
+        attempts = self._journal.attempts(webhook_id)
+        record = replace(result.record, attempts=attempts, is_test=self._is_test)
         self._journal.add(webhook_id, result.outcome, record)
         self._results[webhook_id] = replace(result, record=record)
         self._writer.add(record)
@@ -268,28 +272,11 @@ class DeliveryBatch:
     def _pending(self) -> list[Result]:
         return [result for result in self._results.values() if result.outcome is Outcome.RETRY]
 
-    def _wait_before_retry(self) -> float:
-        """Draw the wait once, so that record and retry agree: the longest that a receiver asks for."""
-        if self._wait is None:
-            number = self._retries - self._retries_left + 1
-            waits = [
-                next_wait(number, retry_after=item.retry_after, status=item.record.status_code).seconds
-                for item in self._pending()
-            ]
-            self._wait = max(waits, default=next_wait(number).seconds)
-        return self._wait
-
-    def _retry_note(self) -> str:
-        if self._note is None:
-            wait = self._wait_before_retry() if self._has_own_policy else None
-            self._note = retry_note(wait, self._retries_left, self._retries)
-        return self._note
-
     def _noted(self, result: Result) -> AccessRecord:
         # A task that was stopped may have been marked as success or failed: then no retry follows.
-        if result.outcome is not Outcome.RETRY or self._stop_reason:
+        if result.outcome is not Outcome.RETRY or self._stop_reason or self._is_test:
             return result.record
-        return replace(result.record, reason=f"{result.record.reason}; {self._retry_note()}")
+        return self._next_try.noted(result.record, self._pending())
 
 
 def _result_of(error: BaseException) -> Result | None:

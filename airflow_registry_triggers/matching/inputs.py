@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_registry_triggers.common.mapping import is_mapped
+from airflow_registry_triggers.exceptions import InvalidArgument
 from airflow_registry_triggers.matching.asset_events import CONF_KEY, notifications_of_events
 from airflow_registry_triggers.matching.items import InputItem, MalformedMessage, flattened, numbered
 from airflow_registry_triggers.notification import InvalidNotification, Notification, fallback_id
@@ -17,7 +18,22 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-__all__ = ["Inputs", "Problem", "id_source", "notifications_of_conf", "read_inputs"]
+__all__ = ["Inputs", "Problem", "RunMode", "id_source", "notifications_of_conf", "read_inputs", "run_mode"]
+
+DRY_RUN_KEY = "dry_run"
+"""Key of a run's conf beside the notification: true evaluates everything and sends nothing."""
+
+
+class RunMode(NamedTuple):
+    """
+    The purpose of a run.
+
+    :param is_test: whether the run's conf has a notification, to test the trigger
+    :param is_dry_run: whether the test sends nothing
+    """
+
+    is_test: bool = False
+    is_dry_run: bool = False
 
 
 class Problem(NamedTuple):
@@ -58,6 +74,23 @@ def read_inputs(context: Context, given: Any) -> Inputs:
     if tested is not None:
         return _read(numbered(tested, id_source(context)))._replace(is_test=True)
     return _read(notifications_of_events(context))
+
+
+def run_mode(context: Context) -> RunMode:
+    """
+    Return the purpose of a run, from its conf.
+
+    :raises InvalidArgument: ``dry_run`` is not true or false; a misread value would send real webhooks
+    """
+    if notifications_of_conf(context) is None:
+        return RunMode()
+    value = context["dag_run"].conf.get(DRY_RUN_KEY, False)  # type: ignore[union-attr]
+    if not isinstance(value, bool):
+        raise InvalidArgument(
+            f"{DRY_RUN_KEY}={value!r:.60} in the run's conf must be true or false, without quotes. Nothing "
+            "was sent; trigger the Dag again with a corrected conf"
+        )
+    return RunMode(True, value)
 
 
 def notifications_of_conf(context: Context) -> list[Any] | None:

@@ -20,7 +20,7 @@ from airflow_registry_triggers.exceptions import InvalidArgument, MalformedNotif
 from airflow_registry_triggers.links.access_log import AccessLogLink
 from airflow_registry_triggers.matching.collapse import Collapse, checked_collapse, collapsed
 from airflow_registry_triggers.matching.deduplication import Deduplicator, NullDeduplicator
-from airflow_registry_triggers.matching.inputs import Inputs, read_inputs
+from airflow_registry_triggers.matching.inputs import Inputs, read_inputs, run_mode
 from airflow_registry_triggers.matching.verdicts import decide
 from airflow_registry_triggers.tag_rule import CONDITIONS, TagRule
 
@@ -123,7 +123,10 @@ class TriggerMatchOperator(SharedStateMixin, BaseOperator, SkipMixin):
         :raises TooManyToMap: if the next task is mapped over more notifications than Airflow allows
         """
         rule = self._rendered_rule()
+        mode = run_mode(context)
         inputs = read_inputs(context, self.notifications)
+        # A sensor returns the notification of the conf too, so an argument does not tell a test from a push.
+        inputs = inputs._replace(is_test=mode.is_test)
         if inputs.is_test:
             self.log.info("The run's conf has a notification: this run tests the trigger.")
         # A test may repeat a real push: it is not a duplicate of that push, and makes no duplicate of one.
@@ -184,7 +187,11 @@ class TriggerMatchOperator(SharedStateMixin, BaseOperator, SkipMixin):
     def _records(
         self, context: Context, rule: TagRule, inputs: Inputs, decisions: Sequence[Decision]
     ) -> list[AccessRecord]:
-        common: dict[str, Any] = {"trigger_name": self._name, "try_number": context["ti"].try_number}
+        common: dict[str, Any] = {
+            "trigger_name": self._name,
+            "try_number": context["ti"].try_number,
+            "is_test": inputs.is_test,
+        }
         results = [
             AccessRecord.of_verdict(
                 notification, status_code=decision.status, reason=decision.reason, rule=rule, **common

@@ -18,7 +18,9 @@ from airflow_registry_triggers.access_record import AccessRecord, RecordSummary
 from airflow_registry_triggers.common.mapping import check_mappable
 from airflow_registry_triggers.delivery.arguments import CHECKED, check_arguments
 from airflow_registry_triggers.delivery.batch import DeliveryBatch
+from airflow_registry_triggers.delivery.dry_run import DryRun
 from airflow_registry_triggers.delivery.retry_policy import WebhookRetryPolicy
+from airflow_registry_triggers.delivery.texts import batch_label
 from airflow_registry_triggers.exceptions import InvalidArgument, MalformedNotifications
 from airflow_registry_triggers.hooks.webhook import (
     WebhookHook,
@@ -27,7 +29,7 @@ from airflow_registry_triggers.hooks.webhook import (
 )
 from airflow_registry_triggers.hooks.webhook_target import WebhookTarget
 from airflow_registry_triggers.links.access_log import AccessLogLink
-from airflow_registry_triggers.matching.inputs import Inputs, read_inputs
+from airflow_registry_triggers.matching.inputs import Inputs, RunMode, read_inputs, run_mode
 from airflow_registry_triggers.webhook.body import REGISTRY
 from airflow_registry_triggers.webhook.limits import DEFAULT_TIMEOUT
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.definitions.retry_policy import RetryPolicy
 
+    from airflow_registry_triggers.notification import Notification
     from airflow_registry_triggers.webhook.delivery import Delivery
 
 __all__ = ["WebhookDeliverOperator"]
@@ -57,6 +60,9 @@ class WebhookDeliverOperator(BaseOperator):
     A value that is not a notification is logged as ``malformed``; the task fails only if it got values and
     none is a notification. Without any value the task is skipped. ``trigger_rule`` is
     ``none_failed_min_one_success``: after a failed upstream task nothing is sent.
+
+    A run whose conf has a notification tests the trigger: it sends each webhook once, without retries. With
+    ``"dry_run": true`` in the conf, everything is built and checked, and nothing is sent or stored.
 
     The return value is a list of summaries: id, repository, tag, digest, status_code and reason.
 
@@ -158,12 +164,13 @@ class WebhookDeliverOperator(BaseOperator):
         :raises DeliveryPending: if a retry can deliver some notifications
         :raises DeliveryFailed: if a retry cannot, and receivers rejected some
         """
+        mode = run_mode(context)
         inputs = read_inputs(context, [] if self.notifications is None else self.notifications)
         if not inputs.valid and not inputs.problems:
             raise AirflowSkipException("there is no notification to deliver")
         check_mappable(context, len(inputs.valid) + len(inputs.problems))
         access_log = AccessLog(context, self.log)
-        malformed = self._malformed(context, inputs)
+        malformed = self._malformed(context, inputs, mode)
         for record in malformed:
             access_log.log(record)
         if not inputs.valid:
@@ -172,7 +179,9 @@ class WebhookDeliverOperator(BaseOperator):
                 f"task {self.task_id!r} got {len(malformed)} values, and none of them is a notification; "
                 f"{malformed[0].reason}"
             )
-        batch = self._new_batch(context, inputs, access_log)
+        if mode.is_dry_run:
+            return self._dry_run(context, inputs, access_log, malformed)
+        batch = self._new_batch(context, inputs, access_log, mode)
         try:
             self._send(batch)
         finally:
@@ -193,9 +202,31 @@ class WebhookDeliverOperator(BaseOperator):
     def _name(self) -> str:
         return self.trigger_name or f"{self.dag_id}.{self.task_id}"
 
-    def _new_batch(self, context: Context, inputs: Inputs, access_log: AccessLog) -> DeliveryBatch:
-        items = [(item, item.trigger.get("name") or self._name) for item in inputs.valid]
-        return DeliveryBatch(context, self._delivery(), items, access_log.log, self.log)
+    def _items(self, inputs: Inputs) -> list[tuple[Notification, str]]:
+        return [(item, item.trigger.get("name") or self._name) for item in inputs.valid]
+
+    def _new_batch(
+        self, context: Context, inputs: Inputs, access_log: AccessLog, mode: RunMode
+    ) -> DeliveryBatch:
+        return DeliveryBatch(
+            context,
+            self._delivery(),
+            self._items(inputs),
+            access_log.log,
+            self.log,
+            is_test=mode.is_test,
+        )
+
+    def _dry_run(
+        self, context: Context, inputs: Inputs, access_log: AccessLog, malformed: list[AccessRecord]
+    ) -> list[RecordSummary]:
+        self.log.info("The run's conf has dry_run: everything is checked, nothing is sent.")
+        rehearsal = DryRun(self._delivery(), self._items(inputs), context["ti"].try_number)
+        records = [*rehearsal.run(access_log.log), *malformed]
+        access_log.store(records)
+        context["delivery"] = batch_label(records, len(records))  # type: ignore[typeddict-unknown-key]
+        rehearsal.check()
+        return [record.summary() for record in records]
 
     def _send(self, batch: DeliveryBatch) -> None:
         self._batch = batch
@@ -211,7 +242,7 @@ class WebhookDeliverOperator(BaseOperator):
                 raise
             self.log.warning("The task was stopped after every notification had been delivered.")
 
-    def _malformed(self, context: Context, inputs: Inputs) -> list[AccessRecord]:
+    def _malformed(self, context: Context, inputs: Inputs, mode: RunMode) -> list[AccessRecord]:
         number, total = len(inputs.problems), len(inputs.problems) + len(inputs.valid)
         if number and inputs.valid:
             self.log.warning(
@@ -226,6 +257,7 @@ class WebhookDeliverOperator(BaseOperator):
                 reason=problem.reason,
                 trigger_name=self._name,
                 try_number=context["ti"].try_number,
+                is_test=mode.is_test,
             )
             for problem in inputs.problems
         ]

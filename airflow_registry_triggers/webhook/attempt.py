@@ -29,7 +29,12 @@ from airflow_registry_triggers.webhook.outcome import (
     classify_status,
     honors_retry_after,
 )
-from airflow_registry_triggers.webhook.redaction.capture import MAX_RECORDED, recorded_body, recorded_headers
+from airflow_registry_triggers.webhook.redaction.capture import (
+    MAX_RECORDED,
+    kept_body,
+    recorded_body,
+    recorded_headers,
+)
 from airflow_registry_triggers.webhook.redaction.fields import (
     Masker,
     escape_text,
@@ -47,7 +52,7 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.webhook.proxy import Proxy
     from airflow_registry_triggers.webhook.url import Endpoint
 
-__all__ = ["Attempt", "AttemptCancelled", "check_headers", "request_headers", "send"]
+__all__ = ["Attempt", "AttemptCancelled", "check_headers", "record_request", "request_headers", "send"]
 
 _MEANINGS = {
     Outcome.DELIVERED: "delivered",
@@ -72,6 +77,7 @@ class Attempt:
     :param request_headers: headers as sent, masked
     :param response_headers: headers as received, masked and escaped; 4 KiB with the request headers
     :param response_body: at most 4 KiB, masked and escaped, with a marker where it is cut
+    :param kept_body: the same as it came, not escaped
     :param retry_after: Retry-After in seconds, None without one
     """
 
@@ -84,6 +90,7 @@ class Attempt:
     request_headers: Mapping[str, str] = field(default_factory=dict)
     response_headers: Mapping[str, str] = field(default_factory=dict)
     response_body: str = ""
+    kept_body: str = ""
     retry_after: float | None = None
 
 
@@ -187,6 +194,18 @@ def _fault(error: BaseException, timeout: float, exchange: Exchange, proxy: Prox
     return classify_error(error)
 
 
+def record_request(
+    headers: Mapping[str, str], masker: Masker, secret_headers: Collection[str]
+) -> dict[str, str]:
+    """
+    Return the headers of a request as they are recorded.
+
+    :param masker: masks the secrets
+    :param secret_headers: names of further headers whose values are secret, in lower case
+    """
+    return recorded_headers(headers.items(), masker, secret_headers, limit=MAX_RECORDED // 2)
+
+
 class _Record:
     """The attempt while it is made."""
 
@@ -199,9 +218,7 @@ class _Record:
         proxy: Proxy | None,
     ) -> None:
         self._masker = masker
-        self._request_headers = recorded_headers(
-            headers.items(), masker, secret_headers, limit=MAX_RECORDED // 2
-        )
+        self._request_headers = record_request(headers, masker, secret_headers)
         self._secret_headers = secret_headers
         self._successes = successes
         self._proxy = proxy
@@ -224,6 +241,7 @@ class _Record:
             ambiguous=not is_status,
             response_headers=self._response_headers(answer),
             response_body=recorded_body(answer, self._masker),
+            kept_body=kept_body(answer, self._masker),
             retry_after=_retry_after(answer) if is_status else None,
         )
 

@@ -112,7 +112,8 @@ class Delivery:
             client_context(self.ca_file)
 
     @cached_property
-    def _endpoint(self) -> Endpoint | EndpointRefused:
+    def endpoint(self) -> Endpoint | EndpointRefused:
+        """The receiver, or the reason why the URL is blocked."""
         try:
             return parse_endpoint(self.url, allowed_networks=self.allowed_networks)
         except EndpointRefused as blocked:
@@ -123,7 +124,8 @@ class Delivery:
         return mask_url(self.url)
 
     @cached_property
-    def _masker(self) -> Masker:
+    def masker(self) -> Masker:
+        """Masks the secrets of the delivery."""
         return Masker((*self.secrets, *self.signing_secrets, *url_secrets(self.url)))
 
     @cached_property
@@ -140,20 +142,37 @@ class Delivery:
         :raises DeliveryCancelled: the task was cancelled
         """
         webhook_id = notification.webhook_id(trigger_name)
-        record = AccessRecord.of(
+        record = self.new_record(notification, trigger_name, try_number)
+        try:
+            body = self.body_of(notification, webhook_id)
+        except ValueError as error:
+            reason = f"Nothing was sent: the body cannot be made: {error}"
+            return Result(replace(record, reason=reason), Outcome.FINAL)
+        return await self.send_body(body, webhook_id, record)
+
+    def new_record(self, notification: Notification, trigger_name: str, try_number: int) -> AccessRecord:
+        """
+        Return the record of an attempt that has not begun; its status is ``blocked``.
+
+        :param trigger_name: name of the trigger
+        :param try_number: try of the task
+        """
+        return AccessRecord.of(
             notification,
             status_code=BLOCKED,
             trigger_name=trigger_name,
-            trigger_log_id=f"{webhook_id}/{try_number}",
+            trigger_log_id=f"{notification.webhook_id(trigger_name)}/{try_number}",
             trigger_url=self._masked_url,
             try_number=try_number,
         )
-        try:
-            body = build_body(notification, self.body_format, self.body_template, webhook_id=webhook_id)
-        except ValueError as error:
-            reason = f"nothing was sent, because the body cannot be made: {error}"
-            return Result(replace(record, reason=reason), Outcome.FINAL)
-        return await self.send_body(body, webhook_id, record)
+
+    def body_of(self, notification: Notification, webhook_id: str) -> Body:
+        """
+        Return the body of a notification.
+
+        :raises ValueError: the template fails or does not render to JSON
+        """
+        return build_body(notification, self.body_format, self.body_template, webhook_id=webhook_id)
 
     async def send_body(self, body: Body, webhook_id: str, record: AccessRecord) -> Result:
         """
@@ -165,9 +184,9 @@ class Delivery:
         :raises DeliveryCancelled: the task was cancelled
         """
         record = replace(record, status_code=BLOCKED, trigger_url=self._masked_url)
-        if isinstance(self._endpoint, EndpointRefused):
-            return Result(replace(record, reason=str(self._endpoint)), Outcome.FINAL)
-        return await self._send(self._endpoint, body, webhook_id, record)
+        if isinstance(self.endpoint, EndpointRefused):
+            return Result(replace(record, reason=self.endpoint.not_sent_text), Outcome.FINAL)
+        return await self._send(self.endpoint, body, webhook_id, record)
 
     async def _send(self, endpoint: Endpoint, body: Body, webhook_id: str, record: AccessRecord) -> Result:
         headers = request_headers(
@@ -188,7 +207,7 @@ class Delivery:
                 ca_file=self.ca_file,
                 secret_query=self.secret_query,
                 secret_headers=self.secret_headers,
-                masker=self._masker,
+                masker=self.masker,
                 proxy=self._proxy,
             )
         except AttemptCancelled as cancelled:
@@ -209,9 +228,9 @@ class Delivery:
             status_code=attempt.status_code,
             request_time=attempt.request_time,
             request_headers=attempt.request_headers,
-            request_body=recorded_request_body(body.content, self._masker),
+            request_body=recorded_request_body(body.content, self.masker),
             response_headers=attempt.response_headers,
-            response_body=attempt.response_body,
+            response_body=attempt.kept_body,
             reason=reason,
             duration_ms=attempt.duration_ms,
             ambiguous=attempt.ambiguous,

@@ -67,7 +67,7 @@ def classify_error(error: BaseException) -> Fault:
     chain = list(_chain(error))
     for known in chain:
         if isinstance(known, AddressBlocked):
-            return Fault("blocked", Outcome.FINAL, str(known))
+            return Fault("blocked", Outcome.FINAL, f"Nothing was sent: {known.short_text}")
         # aiohttp's own errors are SSLErrors too, but OpenSSL's reason is only in the next of the chain.
         if isinstance(known, ssl.SSLError) and not isinstance(known, aiohttp.ClientError):
             return _tls_fault(known)

@@ -61,14 +61,21 @@ class EndpointRefused(ValueError):
     :param reason: ``bad_url``, ``bad_scheme``, ``bad_port``, ``https_port``, ``userinfo``, ``control_char``,
         ``bad_host``, ``encoded_host``, ``ip_denied`` or ``too_long``
     :param rule: the rule, and the text to write instead
+    :param blocked: the blocked address, for ``ip_denied``
     """
 
-    def __init__(self, url: object, reason: str, rule: str) -> None:
+    def __init__(self, url: object, reason: str, rule: str, blocked: AddressBlocked | None = None) -> None:
+        self.blocked = blocked
         self.reason = reason
         self.rule = rule
         shown = escape_text(mask_url(url)) if isinstance(url, str) else type(url).__name__
         shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
         super().__init__(f"the URL '{shown}' is blocked ({reason}): {rule}")
+
+    @property
+    def not_sent_text(self) -> str:
+        """The reason in an access record, which has the URL in a field of its own."""
+        return f"Nothing was sent: {self.blocked.short_text if self.blocked else self.rule}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -151,8 +158,8 @@ class _Reading:
             self._refuse("too_long", f"the percent-encoded URL has more than {MAX_URL} characters")
         return endpoint
 
-    def _refuse(self, reason: str, rule: str) -> NoReturn:
-        raise EndpointRefused(self._given, reason, rule) from None
+    def _refuse(self, reason: str, rule: str, blocked: AddressBlocked | None = None) -> NoReturn:
+        raise EndpointRefused(self._given, reason, rule, blocked) from None
 
     def _text(self) -> str:
         url = self._given
@@ -239,7 +246,8 @@ class _Reading:
     def _check_address(self, host: str) -> None:
         # A name is checked after its lookup.
         if (":" in host or host.replace(".", "").isdigit()) and not is_allowed(host, self._allowed):
-            self._refuse("ip_denied", str(AddressBlocked(host, address_class(host) or "")))
+            blocked = AddressBlocked(host, address_class(host) or "")
+            self._refuse("ip_denied", str(blocked), blocked)
 
 
 def _split_authority(rest: str) -> tuple[str, str]:

@@ -138,3 +138,21 @@ def test_to_dict_after_a_json_round_trip_is_equal():
 
 def test_verdicts_compared_with_statuses_are_those_without_http():
     assert [str(status) for status in VERDICTS] == ["triggered", "untriggered", "duplicate", "malformed"]
+
+
+def test_to_dict_of_a_test_or_a_retry_has_the_optional_fields():
+    fields = record(is_test=True, retries_left=0, next_try_at="2026-01-31T00:34:32Z").to_dict()
+    assert (fields["is_test"], fields["retries_left"], fields["next_try_at"]) == (
+        True,
+        0,
+        "2026-01-31T00:34:32Z",
+    )
+
+
+def test_log_fields_of_a_record_show_status_image_and_reason_within_120_characters():
+    fields = record(
+        repository="team/app", tag="release-v1", reason="the receiver answered 503: busy"
+    ).log_fields()
+    line = "access " + " ".join(f"{name}={value}" for name, value in fields.items())
+    for text in ("200", "team/app", "release-v1", "the receiver answered 503"):
+        assert text in line[:120]

@@ -14,6 +14,7 @@ import pytest
 
 import airflow_registry_triggers
 from airflow_registry_triggers.get_provider_info import get_provider_info
+from airflow_registry_triggers.hooks.watch_settings import WatchSettings
 
 
 def test_provider_info_with_the_installed_schema_is_valid():
@@ -69,3 +70,49 @@ def test_package_when_imported_loads_no_dependency():
     code = "import sys, airflow_registry_triggers; print([n for n in ('airflow', 'jinja2', 'pendulum') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def form_of(connection_type):
+    (found,) = [
+        item for item in get_provider_info()["connection-types"] if item["connection-type"] == connection_type
+    ]
+    return found
+
+
+def test_registry_form_asks_first_for_what_a_new_connection_needs():
+    labels = [field["label"] for field in form_of("oci_registry")["conn-fields"].values()]
+    wanted = [
+        "Scheme",
+        "CA file",
+        "Poll interval",
+        "First run of a watcher",
+        "What counts as a push",
+        "Referrers",
+    ]
+    wanted += ["Requests in flight", "Storm limit", "Time zone"]
+    assert [label for label in labels if label in wanted] == wanted
+    assert labels[:6] == wanted[:6]
+    assert all(label.startswith("Notification: ") for label in labels[-5:])
+
+
+def test_registry_form_offers_the_default_of_updates_first():
+    schema = form_of("oci_registry")["conn-fields"]["updates"]["schema"]
+    assert [schema["values_display"][value] for value in schema["enum"]] == [
+        "new and moved tags (default)",
+        "new tags only",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "updates"), [("true", True), ("false", False), (None, True), (False, False)]
+)
+def test_registry_form_values_of_updates_are_read_by_the_hook(value, updates):
+    assert WatchSettings.from_extra({"updates": value}, "c").updates is updates
+
+
+def test_forms_say_that_the_host_may_be_a_url_and_have_a_placeholder_for_the_port():
+    registry, webhook = (form_of(kind)["ui-field-behaviour"] for kind in ("oci_registry", "webhook"))
+    assert registry["placeholders"]["host"] == "registry.example.com or http://localhost:5000"
+    assert webhook["placeholders"]["host"] == "https://hooks.example.com/path (a whole URL) or a host"
+    assert webhook["relabeling"] == {"password": "Signing secret (optional)"}
+    assert registry["placeholders"]["port"] == webhook["placeholders"]["port"] == "443, or 80 for http"

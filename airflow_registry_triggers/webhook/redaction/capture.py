@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""The part of a request and an answer that is recorded: masked, escaped and short."""
+"""
+The part of a request and an answer that is recorded: masked and short.
+
+Bodies stay as they came, so that JSON stays JSON; the task log and the page escape them when they are shown.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +16,15 @@ from typing import TYPE_CHECKING
 from airflow_registry_triggers.webhook.redaction.fields import escape_text, mask_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from airflow_registry_triggers.webhook.answer import Answer
     from airflow_registry_triggers.webhook.redaction.secrets import Masker
 
-__all__ = ["MAX_RECORDED", "recorded_body", "recorded_headers", "recorded_request_body"]
+__all__ = ["MAX_RECORDED", "kept_body", "recorded_body", "recorded_headers", "recorded_request_body"]
 
 MAX_RECORDED = 4096
-"""Characters (ASCII, so bytes too) that are recorded of a body, and of all headers of an attempt as JSON."""
+"""Bytes of UTF-8 that are recorded of a body, and characters of all headers of an attempt as JSON."""
 
 MAX_HEADERS = 100
 MAX_HEADER = 1024
@@ -99,20 +103,34 @@ def recorded_request_body(content: bytes, masker: Masker) -> str:
     """
     is_long = len(content) > MAX_RECORDED
     text = content[:MAX_RECORDED].decode(errors="backslashreplace")
-    shown = escape_text(masker.mask(text, is_cut=is_long))
-    is_long = is_long or len(shown) > MAX_RECORDED
-    return f"{shown[: MAX_RECORDED - len(CUT)]}{CUT}" if is_long else shown
+    shown = masker.mask(text, is_cut=is_long)
+    is_long = is_long or len(shown.encode()) > MAX_RECORDED
+    return f"{_beginning(shown, MAX_RECORDED - len(CUT))}{CUT}" if is_long else shown
 
 
 def recorded_body(answer: Answer, masker: Masker) -> str:
     """
-    Return an answer's body as it is recorded.
+    Return an answer's body as text for a log line: as :func:`kept_body`, but escaped to ASCII.
+
+    :param answer: the answer
+    :param masker: masks the secrets
+    """
+    return _body(answer, masker, escape_text)
+
+
+def kept_body(answer: Answer, masker: Masker) -> str:
+    """
+    Return an answer's body as it came, masked and short.
 
     Compressed and binary bodies could hide an echo, so they are left out.
 
     :param answer: the answer
     :param masker: masks the secrets
     """
+    return _body(answer, masker, str)
+
+
+def _body(answer: Answer, masker: Masker, escaped: Callable[[str], str]) -> str:
     body, cut = answer.body, answer.cut
     encoding = answer.header("content-encoding").strip()
     if encoding.lower() not in ("", "identity"):
@@ -121,9 +139,14 @@ def recorded_body(answer: Answer, masker: Masker) -> str:
         return _not_shown("binary", answer)
     is_long = len(body) > _LOOKED_AT
     text = body[:_LOOKED_AT].decode(_charset(answer.header("content-type")), "backslashreplace")
-    shown = escape_text(masker.mask(text, is_cut=is_long or bool(cut)))
-    marker = _marker(cut, is_long=is_long or len(shown) > MAX_RECORDED)
-    return shown[: MAX_RECORDED - len(marker)] + marker
+    shown = escaped(masker.mask(text, is_cut=is_long or bool(cut)))
+    marker = _marker(cut, is_long=is_long or len(shown.encode()) > MAX_RECORDED)
+    return _beginning(shown, MAX_RECORDED - len(marker)) + marker
+
+
+def _beginning(text: str, size: int) -> str:
+    """Return the beginning of a text that has at most a number of bytes of UTF-8."""
+    return text.encode()[:size].decode(errors="ignore")
 
 
 def _marker(cut: str, *, is_long: bool) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -69,13 +70,16 @@ class Case:
     reported: list[AccessRecord]
 
 
-def case_of(*tags, store=None, try_number=1, max_tries=8, retries=8, receiver=None, policy=True):
+def case_of(
+    *tags, store=None, try_number=1, max_tries=8, retries=8, receiver=None, policy=True, is_test=False
+):
     ti = SimpleNamespace(try_number=try_number, max_tries=max_tries)
     task = SimpleNamespace(retries=retries, retry_policy=WebhookRetryPolicy() if policy else None)
     context = {"ti": ti, "task": task, "task_state_store": MemoryStore() if store is None else store}
     receiver, log, reported = receiver or Receiver(), Log(), []
     items = [(push(tag), "prod") for tag in tags]
-    return Case(DeliveryBatch(context, receiver, items, reported.append, log), receiver, log, reported)
+    batch = DeliveryBatch(context, receiver, items, reported.append, log, is_test=is_test)
+    return Case(batch, receiver, log, reported)
 
 
 @pytest.fixture(autouse=True)
@@ -281,3 +285,24 @@ async def test_batch_stopped_logs_cut_attempts_at_once_and_the_rest_on_request()
     assert [record.tag for record in case.reported] == ["hang"]
     case.batch.report_rest()
     assert [record.tag for record in case.reported] == ["hang", "200-a", "200-b"]
+
+
+def test_records_of_a_pending_delivery_store_the_moment_of_the_next_try():
+    case = case_of("503-a", try_number=3)
+    asyncio.run(case.batch.send_all())
+    (record,) = case.batch.records()
+    with pytest.raises(DeliveryPending) as error:
+        case.batch.check()
+    assert record.retries_left == 6
+    due = datetime.fromisoformat(record.next_try_at)
+    assert abs((due - datetime.now(UTC)).total_seconds() - error.value.wait) < 5
+    assert f"{due:%Y-%m-%d %H:%M:%S}Z" in record.reason
+
+
+def test_check_of_a_test_does_not_retry():
+    case = case_of("503-a", "200-b", is_test=True)
+    asyncio.run(case.batch.send_all())
+    assert [record.is_test for record in case.batch.records()] == [True, True]
+    assert {record.next_try_at for record in case.batch.records()} == {""}
+    with pytest.raises(DeliveryFailed, match="1 of 2 webhooks failed"):
+        case.batch.check()

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from airflow_registry_triggers.matching.inputs import id_source, notifications_of_conf, read_inputs
+from airflow_registry_triggers.exceptions import InvalidArgument
+from airflow_registry_triggers.matching.inputs import (
+    id_source,
+    notifications_of_conf,
+    read_inputs,
+    run_mode,
+)
 
 GOOD = {"push_data": {"tag": "a"}, "repository": {"name": "b"}}
 
@@ -66,3 +72,24 @@ def test_notifications_of_conf_returns_a_list_or_none(conf, found):
 @pytest.mark.parametrize(("map_index", "source"), [(-1, "run"), (None, "run"), (0, "run/0"), (3, "run/3")])
 def test_id_source_of_a_mapped_task_names_its_instance(map_index, source):
     assert id_source(context(map_index=map_index)) == source
+
+
+@pytest.mark.parametrize(
+    ("conf", "mode"),
+    [
+        ({}, (False, False)),
+        ({"dry_run": True}, (False, False)),
+        ({"notification": GOOD}, (True, False)),
+        ({"notification": GOOD, "dry_run": False}, (True, False)),
+        ({"notification": GOOD, "dry_run": True}, (True, True)),
+    ],
+)
+def test_run_mode_of_a_conf_is_a_test_only_with_a_notification(conf, mode):
+    assert run_mode(context(conf=conf)) == mode
+
+
+@pytest.mark.parametrize("value", ["true", 1, None, "no", []])
+def test_run_mode_with_a_dry_run_that_is_not_a_boolean_raises_and_names_it(value):
+    with pytest.raises(InvalidArgument, match="dry_run=.*true or false") as error:
+        run_mode(context(conf={"notification": GOOD, "dry_run": value}))
+    assert repr(value) in str(error.value)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from airflow_registry_triggers.webhook.answer import Answer
 from airflow_registry_triggers.webhook.redaction.capture import (
     MAX_RECORDED,
+    kept_body,
     recorded_body,
     recorded_headers,
     recorded_request_body,
@@ -72,3 +73,14 @@ def test_recorded_body_of_any_bytes_is_short_ascii(body: bytes) -> None:
 def test_recorded_body_that_is_compressed_is_not_shown() -> None:
     answer = Answer(200, [("Content-Encoding", "gzip")], bytearray(b"\x1f\x8b" + SECRET.encode()))
     assert recorded_body(answer, MASKER) == "[not shown: Content-Encoding gzip, 16 bytes read]"
+
+
+def test_kept_body_of_utf8_json_stays_json() -> None:
+    body = '{\n  "error": "Gültigkeit: 部署"\n}'
+    assert kept_body(Answer(200, [], bytearray(body.encode())), Masker()) == body
+
+
+def test_kept_body_of_long_utf8_is_cut_at_4_kib() -> None:
+    shown = kept_body(Answer(200, [], bytearray("ü".encode() * 5000)), Masker())
+    assert MAX_RECORDED - 1 <= len(shown.encode()) <= MAX_RECORDED
+    assert shown.endswith("only the beginning is recorded]")
