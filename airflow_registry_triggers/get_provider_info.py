@@ -19,17 +19,6 @@ def _field(label: str, description: str, kind: str = "string", **schema: Any) ->
 # In the order of the form: the fields that a new Connection needs first, facts for the notification last.
 _REGISTRY_FIELDS = {
     "scheme": _field("Scheme", "https, or http for a registry without TLS.", enum=["https", "http"]),
-    "credentials_conn_id": _field(
-        "Cloud Connection",
-        "Id of the aws, google_cloud_platform, azure or alibaba_cloud Connection that issues the login.",
-    ),
-    "alibaba_instance_id": _field(
-        "Alibaba instance", "Id cri-... of an Enterprise instance; without it the personal edition is used."
-    ),
-    "docker_config": _field(
-        "Docker configuration",
-        "Path on the workers and triggerers of a config.json with a login.",
-    ),
     "ca_file": _field("CA file", "Path on the workers and triggerers of a PEM file to trust instead."),
     "poll_interval": _field("Poll interval", "Seconds between two polls of a watcher. Default 60.", "number"),
     "first_run": _field(
@@ -51,6 +40,17 @@ _REGISTRY_FIELDS = {
         "Storm limit", "Maximum number of notifications of one poll. Default 500.", "integer"
     ),
     "timezone": _field("Time zone", "Time zone of pushed_at, such as Europe/Berlin. Default UTC."),
+    "credentials_conn_id": _field(
+        "Cloud Connection",
+        "Id of the aws, google_cloud_platform, azure or alibaba_cloud Connection that issues the login.",
+    ),
+    "alibaba_instance_id": _field(
+        "Alibaba instance", "Id cri-... of an Enterprise instance; without it the personal edition is used."
+    ),
+    "docker_config": _field(
+        "Docker configuration",
+        "Path on the workers and triggerers of a config.json with a login.",
+    ),
     "proxy": _field(
         "Proxy",
         "URL of an HTTP proxy, such as http://proxy:3128. Default: HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
@@ -72,15 +72,6 @@ _REGISTRY_FIELDS = {
         "minutes. Default 10; 0 for no limit.",
         "integer",
     ),
-    "region": _field("Notification: region", "Copied into each notification."),
-    "date_created": _field("Notification: created", "Copied into each notification: YYYY-MM-DD HH:MM:SS."),
-    "repo_type": _field("Notification: repository type", "Copied into each notification: PUBLIC or PRIVATE."),
-    "repo_authentication_type": _field(
-        "Notification: authentication type", "Copied into each notification. Default NO_CERTIFIED."
-    ),
-    "repo_origin_type": _field(
-        "Notification: origin type", "Copied into each notification. Default NO_CERTIFIED."
-    ),
     "webhook_secret": _field(
         "Webhook secret",
         "Push mode: secret that the registry's own webhooks prove to know; at least 16 characters.",
@@ -94,6 +85,15 @@ _REGISTRY_FIELDS = {
     ),
     "queue_hints": _field(
         "Queue hints", "Whether RegistryHintOperator may start polls. Default false.", "boolean"
+    ),
+    "region": _field("Notification: region", "Copied into each notification."),
+    "date_created": _field("Notification: created", "Copied into each notification: YYYY-MM-DD HH:MM:SS."),
+    "repo_type": _field("Notification: repository type", "Copied into each notification: PUBLIC or PRIVATE."),
+    "repo_authentication_type": _field(
+        "Notification: authentication type", "Copied into each notification. Default NO_CERTIFIED."
+    ),
+    "repo_origin_type": _field(
+        "Notification: origin type", "Copied into each notification. Default NO_CERTIFIED."
     ),
 }
 
