@@ -56,6 +56,15 @@ _REGISTRY_FIELDS = {
         "URL of an HTTP proxy, such as http://proxy:3128. Default: HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
         format="password",
     ),
+    "api": _field(
+        "API",
+        "The registry's own API, which lists tags with their digests, so that a poll needs few requests. "
+        "Default auto: chosen by the host; name the API of a self-hosted registry.",
+        enum=["auto", "oci", "azure", "docker_hub", "ecr", "quay", "harbor"],
+    ),
+    "api_token": _field(
+        "API token", "OAuth token of Quay for the API of private repositories.", format="password"
+    ),
     "recheck_interval": _field(
         "Recheck interval",
         "Seconds in which a watcher requests each known tag at least once. Default 0: in every poll.",

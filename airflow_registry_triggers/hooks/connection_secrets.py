@@ -8,6 +8,7 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from airflow_registry_triggers.hooks.connection_extra import HTTP_OPTIONS
+from airflow_registry_triggers.hooks.registry_api import API_FIELDS
 from airflow_registry_triggers.hooks.registry_login import LOGIN_FIELDS
 from airflow_registry_triggers.hooks.watch_settings import FACTS, WEBHOOK_SECRETS
 
@@ -22,6 +23,7 @@ __all__ = ["mask_connection_secrets"]
 
 _FIELDS = frozenset(
     {
+        *API_FIELDS,
         *FACTS,
         *LOGIN_FIELDS,
         "ca_file",

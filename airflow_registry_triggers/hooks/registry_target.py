@@ -13,6 +13,7 @@ from airflow.sdk.log import mask_secret
 from airflow_registry_triggers.hooks.connection_address import NO_ADDRESS, ConnectionAddress, parse_address
 from airflow_registry_triggers.hooks.connection_extra import ConnectionExtra
 from airflow_registry_triggers.hooks.connection_secrets import mask_connection_secrets
+from airflow_registry_triggers.hooks.registry_api import ApiChoice, api_choice
 from airflow_registry_triggers.hooks.registry_error_texts import check_characters, described
 from airflow_registry_triggers.hooks.registry_login import (
     check_login_fields,
@@ -51,6 +52,7 @@ class RegistryTarget:
     :param repository: full name of the repository
     :param proxy: URL of the proxy; None for the environment's
     :param login: source of credentials that expire, in place of user name and password
+    :param api: the registry's own API
     """
 
     conn_id: str
@@ -63,6 +65,7 @@ class RegistryTarget:
     proxy: str | None = field(repr=False)
     settings: WatchSettings
     login: Login | None = None
+    api: ApiChoice = field(default_factory=ApiChoice)
 
     @property
     def registry(self) -> str:
@@ -89,6 +92,7 @@ class RegistryTarget:
             proxy=self.proxy,
             login=self.login,
             on_secret=mask_secret,
+            api=self.api.for_client(self.login),
         )
 
     async def poll(
@@ -215,6 +219,7 @@ def target_of(
             read.extra, conn_id, has_hints=connection.conn_type == "oci_registry"
         ),
         login=login,
+        api=api_choice(read, base_url, login, has_login=bool(connection.login)),
     )
 
 

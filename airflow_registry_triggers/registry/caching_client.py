@@ -6,11 +6,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from airflow_registry_triggers.registry.bulk.caching_source import CachingSource
 from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.tag_source import BulkTagSource
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from airflow_registry_triggers.registry.bulk.listing import BulkSource
     from airflow_registry_triggers.registry.http.pagination import Listing
     from airflow_registry_triggers.registry.tag_source import TagSource
 
@@ -33,6 +36,8 @@ class CachingClient:
         self._client = client
         self._listings: dict[str, Listing | RegistryError] = {}
         self._digests: dict[tuple[str, str], str | RegistryError | None] = {}
+        source = client.bulk if isinstance(client, BulkTagSource) else None
+        self._bulk = CachingSource(source) if source is not None else None
 
     @property
     def registry(self) -> str:
@@ -44,10 +49,17 @@ class CachingClient:
         """Maximum number of requests in flight."""
         return self._client.in_flight
 
+    @property
+    def bulk(self) -> BulkSource | None:
+        """The API with cached pages; None for the OCI API alone."""
+        return self._bulk
+
     def forget(self) -> None:
         """Clear the cache, so that the next poll sends its requests."""
         self._listings.clear()
         self._digests.clear()
+        if self._bulk is not None:
+            self._bulk.forget()
 
     async def list(self, repository: str) -> Listing:
         """

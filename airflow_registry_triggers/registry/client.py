@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Self
 from yarl import URL
 
 from airflow_registry_triggers.oci_names import checked_repository, checked_tag, is_docker_hub
+from airflow_registry_triggers.registry.bulk.sources import RegistryApi
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.http.credentials import Credentials, Login
 from airflow_registry_triggers.registry.http.pagination import KnownDigest, Listing
 from airflow_registry_triggers.registry.http.proxies import parse_proxy
 from airflow_registry_triggers.registry.http.rate_limits import Limits
 from airflow_registry_triggers.registry.http.responses import (
+    ACCEPT,
     digest_in_header,
     digest_of_manifest,
     error_of,
     is_from_proxy,
     is_registry,
+    may_get_help,
     not_a_registry,
 )
 from airflow_registry_triggers.registry.http.session import Transport
@@ -32,22 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from airflow_registry_triggers.registry.bulk.sources import Api
     from airflow_registry_triggers.registry.http.request import Answer
 
 __all__ = ["ACCEPT", "KnownDigest", "Listing", "RegistryClient"]
-
-ACCEPT = ", ".join(
-    (
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-    )
-)
-"""Sent with every request for a digest, always the same: the digest depends on it."""
-
-# Statuses of HEAD for which GET is not the truth: the login, the rate, the server's health.
-_NOT_ABOUT_HEAD = {401, 429}
 
 
 class RegistryClient:
@@ -68,6 +59,7 @@ class RegistryClient:
         ``NO_PROXY`` of the environment
     :param login: source of credentials that expire, in place of ``username`` and ``password``
     :param on_secret: called with each token and encoded login, so that the caller can mask it in logs
+    :param api: the registry's own API, which lists tags and digests together
     :raises ValueError: the base URL, the limit or the proxy is not valid
     """
 
@@ -83,6 +75,7 @@ class RegistryClient:
         proxy: str | None = None,
         login: Login | None = None,
         on_secret: Callable[[str], None] | None = None,
+        api: Api | None = None,
     ) -> None:
         if max_in_flight is not None and max_in_flight < 1:
             raise ValueError(f"max_in_flight={max_in_flight!r}: at least 1 request must be allowed")
@@ -99,6 +92,8 @@ class RegistryClient:
         )
         self._limits = limits or Limits()
         self._transport: Transport | None = None
+        self._api = api
+        self._bulk: RegistryApi | None = None
 
     def __repr__(self) -> str:
         return f"RegistryClient({str(self._base)!r}, username={self._credentials.username!r})"
@@ -113,14 +108,26 @@ class RegistryClient:
         """Requests in flight at once, for all clients that share the connections."""
         return self._opened.in_flight
 
+    @property
+    def bulk(self) -> RegistryApi | None:
+        """The registry's own API while the client is open, None without one."""
+        return self._bulk
+
+    def forget(self) -> None:
+        """Do nothing, because this client does not cache answers."""
+
     async def __aenter__(self) -> Self:
         self._transport = await Transport.shared(self._options)
+        if self._api is not None:
+            self._bulk = RegistryApi(self._api, self._transport, self._options, self._limits)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         transport, self._transport = self._opened, None
+        if self._bulk is not None:
+            await self._bulk.close()
         await transport.leave()
 
     async def list_tags(self, repository: str) -> list[str]:
@@ -178,7 +185,7 @@ class RegistryClient:
         is_final = answer.status == 404 and (not listed or self._is_docker_hub)
         if is_final or head.is_ghost(name, tag, answer.status):
             return None
-        if not self._is_docker_hub and _is_about_head(answer.status):
+        if not self._is_docker_hub and may_get_help(answer.status):
             return await self._digest_by_get(url, name, tag, answer.status)
         raise self._head_error(answer)
 
@@ -291,8 +298,3 @@ class RegistryClient:
 
 def _ignore(value: str) -> None:
     """Accept a secret of a client whose caller does not mask logs."""
-
-
-def _is_about_head(status: int) -> bool:
-    """Return True if GET might work although HEAD failed."""
-    return 200 <= status < 300 or status == 501 or (400 <= status < 500 and status not in _NOT_ABOUT_HEAD)

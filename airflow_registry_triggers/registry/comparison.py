@@ -58,6 +58,16 @@ class Comparison:
         return self._stored.epoch is not None and not self._stored.lost and self._is_same_scope
 
     @property
+    def stored_tags(self) -> int:
+        """Number of tags in the watermark."""
+        return self._before.size
+
+    def stored_digest(self, tag: str) -> str | None:
+        """Return the digest of a tag in the watermark, None if it is not stored."""
+        state = self._before.state_of(tag)
+        return state.digest if state else None
+
+    @property
     def watermark_before(self) -> Watermark:
         """The watermark that may be stored before any notification is sent."""
         generation_of = self._generations.get

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from airflow_registry_triggers.registry.bulk.reported_scan import ReportedScan
 from airflow_registry_triggers.registry.client import ACCEPT
 from airflow_registry_triggers.registry.comparison import Comparison
 from airflow_registry_triggers.registry.errors import RegistryError, StormHeld
@@ -121,7 +122,7 @@ async def poll(
         return Poll([], watermark, watermark)
     if newest is not None:
         only = None  # the greatest tag is known from a listing alone
-    result = await _scanned(client, repository, comparison, memory, only)
+    result, bulk = await _found(client, repository, comparison, memory, moment.timestamp(), only)
     size = len(result.digests) + len(result.unknown) + len(result.not_asked)
     pushes = await compute(size, lambda: comparison.pushes(result))
     confirmed = await compute(
@@ -142,7 +143,7 @@ async def poll(
     ]
     for warning in warnings:
         log.warning("%s", warning)
-    memory.record(pushes, moment.timestamp(), only)
+    memory.record(pushes, moment.timestamp(), size, only, bulk)
     found = await compute(len(admitted), lambda: _built(builder, admitted, watermark_before))
     return Poll(*found, unknown=result.unknown, warnings=warnings, note=note)
 
@@ -154,6 +155,23 @@ def _comparison(
     if order is None:
         return Comparison(watermark, scope, mode, recheck)
     return NewestComparison(watermark, scope, order, mode)
+
+
+async def _found(
+    client: TagSource,
+    repository: str,
+    comparison: Comparison | NewestComparison,
+    memory: PollMemory,
+    now: float,
+    only: Collection[str] | None,
+) -> tuple[ScanResult, ReportedScan | None]:
+    """Return the registry's answers, and the bulk listing if it chose the tags that were requested."""
+    if only is None and isinstance(comparison, Comparison):
+        extra = memory.pending(comparison)
+        bulk = ReportedScan.of_poll(client, repository, comparison, memory.bulk, now, extra)
+        if bulk is not None and (result := await bulk.run()) is not None:
+            return result, bulk
+    return await _scanned(client, repository, comparison, memory, only), None
 
 
 async def _scanned(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_registry_triggers.registry.bulk.listing import BulkMemory
 from airflow_registry_triggers.registry.confirmation import Confirmations
 from airflow_registry_triggers.registry.flapping import FlapGuard
 from airflow_registry_triggers.registry.newest import Candidates
@@ -16,6 +17,8 @@ from airflow_registry_triggers.registry.recheck import Recheck
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from airflow_registry_triggers.registry.bulk.reported_scan import ReportedScan
+    from airflow_registry_triggers.registry.comparison import Comparison
     from airflow_registry_triggers.registry.notification_builder import Push
 
 __all__ = ["PollMemory"]
@@ -32,7 +35,9 @@ class PollMemory:
     :param flaps: times of recent pushes
     :param reported: tags that the last poll could not read; they are not reported again
     :param awaited: digests of the last poll's pushes, by tag
-    :param polled_at: time of the last poll that succeeded, in seconds since the epoch
+    :param polled_at: time of the last poll, in seconds since the epoch; None before it, or if a bulk
+        listing chose its tags
+    :param bulk: memory of the bulk listings
     :param candidates: the greatest tags of the last listing, with ``newest``
     """
 
@@ -42,6 +47,7 @@ class PollMemory:
     awaited: dict[str, str | None] = field(default_factory=dict)
     polled_at: float | None = None
     candidates: Candidates = field(default_factory=Candidates)
+    bulk: BulkMemory = field(default_factory=BulkMemory)
 
     def recheck(self, interval: float, now: float) -> Recheck | None:
         """
@@ -54,19 +60,43 @@ class PollMemory:
             return None
         return Recheck(interval, self.polled_at, now, self.reported, self.awaited)
 
-    def record(self, pushes: Iterable[Push], now: float, only: Collection[str] | None = None) -> None:
+    def pending(self, comparison: Comparison) -> list[str]:
+        """
+        Return the tags that a poll requests whatever a bulk listing reports.
+
+        :param comparison: the comparison of this poll
+        """
+        awaited = self.awaited.items()
+        waiting = [tag for tag, digest in awaited if comparison.stored_digest(tag) != digest]
+        return [*self.reported, *waiting]
+
+    def record(
+        self,
+        pushes: Iterable[Push],
+        now: float,
+        tags: int,
+        only: Collection[str] | None = None,
+        bulk: ReportedScan | None = None,
+    ) -> None:
         """
         Record that a poll succeeded. The poll of a hint does not count as the last poll.
 
         :param pushes: its pushes, the held ones included
         :param now: its time, in seconds since the epoch
+        :param tags: number of watched tags that it found
         :param only: tags that this poll requested; None for all tags
+        :param bulk: its scan of a bulk listing, None without one
         """
         digests = {push.state.tag: push.state.digest for push in pushes}
-        if only is None:
-            self.awaited, self.polled_at = digests, now
-        else:
+        if only is not None:
             self.awaited |= digests
+            return
+        # A bulk listing leaves out tags whose moment has come, so the next poll without one requests all.
+        self.awaited, self.polled_at = digests, now if bulk is None else None
+        if bulk is None:
+            self.bulk.tags = tags
+        else:
+            bulk.record()
 
     def confirmed(
         self,

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""The part of a registry's client that a poll needs."""
+"""The parts of a registry's client that a poll needs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from airflow_registry_triggers.registry.bulk.listing import BulkSource
     from airflow_registry_triggers.registry.http.pagination import Listing
 
-__all__ = ["TagSource"]
+__all__ = ["BulkTagSource", "TagSource"]
 
 
 class TagSource(Protocol):
@@ -39,3 +40,15 @@ class TagSource(Protocol):
         :param tag: the tag
         :raises RegistryError: the digest could not be read
         """
+
+
+@runtime_checkable
+class BulkTagSource(TagSource, Protocol):
+    """A source that may have an API which lists tags and digests together."""
+
+    @property
+    def bulk(self) -> BulkSource | None:
+        """The API; None for the OCI API alone."""
+
+    def forget(self) -> None:
+        """Drop cached answers, so that the next request is sent."""

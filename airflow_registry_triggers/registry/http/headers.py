@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""Parsers of a registry's headers: challenges, the link to the next page, and quotas."""
+"""Parsers of a registry's headers: challenges, the link to the next page, quotas and waiting times."""
 
 from __future__ import annotations
 
@@ -8,10 +8,21 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+from airflow_registry_triggers.http_dates import parse_retry_after
 
-__all__ = ["MAX_HEADER", "Challenge", "next_link", "parse_challenges", "quota_pause"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
+
+__all__ = [
+    "MAX_HEADER",
+    "Challenge",
+    "empty_quota",
+    "next_link",
+    "parse_challenges",
+    "quota_pause",
+    "retry_after",
+]
 
 MAX_HEADER = 64 * 1024
 """Bytes of one header line that are accepted."""
@@ -135,3 +146,29 @@ def quota_pause(remaining: str | None, limit: str | None, reset: str | None, now
     if not window:
         return 0.0
     return float(window[1]) / max(1, int(whole[1]) if whole else 1)
+
+
+def empty_quota(headers: Mapping[str, str], now: float) -> float | None:
+    """
+    Return the seconds to pause if the headers of an answer say that no request is left, else None.
+
+    :param headers: of the answer
+    :param now: seconds since 1970
+    """
+    remaining = headers.get("ratelimit-remaining")
+    if remaining is None:
+        return None
+    return quota_pause(remaining, headers.get("ratelimit-limit"), headers.get("ratelimit-reset"), now)
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """
+    Return the seconds that an answer asks to wait, None if it does not ask.
+
+    :param headers: with ``Retry-After``, or the ``X-Retry-After`` of Docker Hub's own API: seconds since 1970
+    :param now: the current time, with its zone
+    """
+    until = headers.get("X-Retry-After", "")
+    if "Retry-After" not in headers and until.isascii() and until.isdigit():
+        return max(0.0, int(until[:12]) - now.timestamp())
+    return parse_retry_after(headers.get("Retry-After"), now)

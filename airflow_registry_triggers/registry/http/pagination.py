@@ -43,11 +43,13 @@ class Listing:
     :param tags: each once, in the registry's order
     :param digests: digests by tag, if the listing contains them; empty for most registries
     :param times: upload times by tag in seconds since 1970, if the listing contains them
+    :param reported: digests and times that the registry's own API reports, and that only HEAD can prove
     """
 
     tags: list[str] = field(default_factory=list)
     digests: dict[str, str] = field(default_factory=dict)
     times: dict[str, float] = field(default_factory=dict)
+    reported: dict[str, KnownDigest] = field(default_factory=dict)
 
     @property
     def known(self) -> dict[str, KnownDigest]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -46,12 +46,13 @@ class Request:
     """
     A request, before redirects.
 
-    :param method: ``GET`` or ``HEAD``
+    :param method: ``GET``, ``HEAD`` or ``POST``
     :param shown: the URL as errors show it; ``""`` for the URL without its query
     :param headers: sent to every origin, so without ``Authorization``
     :param max_bytes: limit of the body, after decompression
     :param authorization: ``Authorization`` headers by origin
     :param may_leave_origin: whether a redirect to another origin is followed
+    :param json: body of a POST
     """
 
     method: str
@@ -61,6 +62,7 @@ class Request:
     authorization: Mapping[URL, str | None]
     shown: str = ""
     may_leave_origin: bool = True
+    json: Mapping[str, str] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ async def exchange(connections: Connections, request: Request, limits: Limits) -
 
     :param connections: of the registry
     :param limits: deadlines
-    :raises RegistryError: there is no answer
+    :raises RegistryError: the registry did not answer
     """
     url, shown = request.url, request.shown or display_url(request.url)
     for _ in range(_MAX_REDIRECTS + 1):

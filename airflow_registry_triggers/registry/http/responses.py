@@ -16,16 +16,30 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.registry.http.request import Answer
 
 __all__ = [
+    "ACCEPT",
     "digest_in_header",
     "digest_of_manifest",
     "error_of",
     "is_from_proxy",
     "is_registry",
+    "may_get_help",
     "not_a_registry",
 ]
 
+ACCEPT = ", ".join(
+    (
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+    )
+)
+"""Sent with every request for a digest, always the same: the digest depends on it."""
+
 _DIGEST = "Docker-Content-Digest"
 _SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
+# The login and the rate: GET would fail in the same way.
+_NOT_ABOUT_HEAD = {401, 429}
 _MAX_PARSED = 256 * 1024
 
 
@@ -33,6 +47,15 @@ def is_registry(answer: Answer) -> bool:
     """Return True if a registry answered: it sent the API's header, or JSON."""
     version = answer.headers.get("Docker-Distribution-Api-Version", "")
     return version.startswith("registry/2") or _json(answer.body) is not None
+
+
+def may_get_help(status: int) -> bool:
+    """
+    Return True if GET might return a manifest although HEAD failed.
+
+    :param status: of the answer to HEAD
+    """
+    return 200 <= status < 300 or status == 501 or (400 <= status < 500 and status not in _NOT_ABOUT_HEAD)
 
 
 def digest_in_header(answer: Answer) -> str | None:

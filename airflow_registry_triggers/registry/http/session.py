@@ -10,12 +10,12 @@ import weakref
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from airflow_registry_triggers.http_dates import parse_http_date, parse_retry_after
+from airflow_registry_triggers.http_dates import parse_http_date
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.http.auth import REFUSALS, Authenticator, AuthState
 from airflow_registry_triggers.registry.http.connections import Connections
 from airflow_registry_triggers.registry.http.credentials import Credentials, Login
-from airflow_registry_triggers.registry.http.headers import parse_challenges, quota_pause
+from airflow_registry_triggers.registry.http.headers import empty_quota, parse_challenges, retry_after
 from airflow_registry_triggers.registry.http.login_errors import no_token_error, unauthorized_error
 from airflow_registry_triggers.registry.http.proxies import Proxies
 from airflow_registry_triggers.registry.http.rate_limits import Limits, Pause, default_in_flight
@@ -27,8 +27,6 @@ from airflow_registry_triggers.registry.http.tokens import TokenStore
 from airflow_registry_triggers.registry.http.usage import count_request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from yarl import URL
 
 __all__ = ["Transport", "forget_everything"]
@@ -132,7 +130,7 @@ class Transport:
         :param max_bytes: limit of the body, after decompression
         :param limits: deadlines
         :param shown: the URL as errors show it; default the URL without its query
-        :raises RegistryError: there is no answer, or it is a 401
+        :raises RegistryError: the registry did not answer, or it answered 401
         """
         headers = {"Accept": accept}
         if method == "HEAD":
@@ -143,7 +141,7 @@ class Transport:
             # Before the slot is taken: a token request takes a slot of its own.
             prepared = {origin: await sign_in.header() for origin, sign_in in sign_ins.items()}
             request = Request(method, url, headers, max_bytes, prepared, shown)
-            answer = await self._in_turn(request, limits)
+            answer = await self.send_once(request, limits)
             origin = answer.url.origin()
             if answer.status not in REFUSALS:
                 if origin in sign_ins:
@@ -189,7 +187,14 @@ class Transport:
             self._options.on_secret,
         )
 
-    async def _in_turn(self, request: Request, limits: Limits) -> Answer:
+    async def send_once(self, request: Request, limits: Limits) -> Answer:
+        """
+        Send a request as it is, without signing in, and return the answer.
+
+        :param request: the request with its authorization
+        :param limits: deadlines
+        :raises RegistryError: the registry did not answer
+        """
         if self._slots is None or self._connections is None:
             raise RuntimeError(
                 "use the client as a context manager: async with RegistryClient(...) as client"
@@ -225,7 +230,7 @@ class Transport:
             may_leave_origin=False,
         )
         try:
-            answer = await self._in_turn(request, limits)
+            answer = await self.send_once(request, limits)
         except RegistryError as error:
             error.everywhere = True
             raise
@@ -238,15 +243,8 @@ class Transport:
         if answer.status in (429, 503):
             now = datetime.now(UTC)
             now = parse_http_date(answer.headers.get("Date"), now) or now
-            pause.begin(parse_retry_after(answer.headers.get("Retry-After"), now), started)
-        elif (empty := _quota_pause(answer.headers)) is not None:
+            pause.begin(retry_after(answer.headers, now), started)
+        elif (empty := empty_quota(answer.headers, time.time())) is not None:
             pause.begin(empty, started)
         elif answer.status < 500:
             pause.over(started)
-
-
-def _quota_pause(headers: Mapping[str, str]) -> float | None:
-    remaining = headers.get("ratelimit-remaining")
-    if remaining is None:
-        return None
-    return quota_pause(remaining, headers.get("ratelimit-limit"), headers.get("ratelimit-reset"), time.time())

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.registry.http.credentials import Login
     from airflow_registry_triggers.registry.http.proxies import Proxy
     from airflow_registry_triggers.registry.http.rate_limits import Pause
+    from airflow_registry_triggers.registry.http.tokens import Token
 
 __all__ = ["Identity", "Memory", "Options"]
 
@@ -36,6 +37,9 @@ class Memory:
     :param redirects_to: the origin elsewhere that asked for a token last
     :param page_size: the position in ``PAGE_SIZES`` from which listings start
     :param proves_page_size: whether a listing succeeded with it
+    :param api_token: token of the registry's own API
+    :param closed_apis: APIs that are not used any more, for a repository or, with an empty name, for all, and
+        the monotonic time until which this holds
     """
 
     pause: Pause
@@ -45,6 +49,8 @@ class Memory:
     redirects_to: URL | None = None
     page_size: int = 0
     proves_page_size: bool = False
+    api_token: Token | None = None
+    closed_apis: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def terms_of(self, origin: URL) -> AuthState:
         """Return the terms of an origin that the registry redirects to."""
