@@ -108,6 +108,7 @@ class Credentials:
 
 def _described(character: str, at: int, value: str) -> str:
     code = ord(character)
-    name = _NAMES.get(character) or unicodedata.name(character, f"the control character U+{code:04X}").lower()
+    name = _NAMES.get(character) or unicodedata.name(character, "").lower()
+    name = name or f"the control character U+{code:04X}"
     place = " at its end" if not value[at:].strip() else " at its start" if not value[:at].strip() else ""
     return f"{name}{place}"
