@@ -44,6 +44,8 @@ class Connections:
         self.base = base
         self.proxies = proxies
         self.destinations = Destinations(base)
+        self.has_answered = False
+        """Whether the registry answered in HTTP: then the scheme is right."""
         self._ssl = _ssl_context(ca_file)
         self._sessions: dict[str, aiohttp.ClientSession] = {}
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["is_probed", "other_protocol", "speaks_tls_error"]
 
 _PROBE_SECONDS = 3.0
+_TLS_PROBE_SECONDS = 1.0  # a server that speaks TLS answers a handshake at once
 _CLOSED = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 
 
@@ -60,7 +61,7 @@ async def _speaks_tls(failed: FailedRequest) -> bool:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # nothing is sent but the handshake
     with suppress(OSError, TimeoutError):
-        async with asyncio.timeout(_PROBE_SECONDS):
+        async with asyncio.timeout(_TLS_PROBE_SECONDS):
             _, writer = await asyncio.open_connection(failed.url.host, failed.url.port, ssl=context)
             writer.transport.abort()
             return True

@@ -136,11 +136,13 @@ async def _once(connections: Connections, request: Request, url: URL, shown: str
             is_plain_proxy = proxy is not None and url.scheme == "http"
             _check_other_port(response.status, body, where, is_plain_proxy, url)
             is_elsewhere = url.origin() != connections.base.origin()
+            connections.has_answered |= not is_elsewhere
             return Answer(response.status, response.headers, body, url, where, is_elsewhere, is_plain_proxy)
     except (aiohttp.ClientError, OSError, ValueError) as error:
         failed = FailedRequest(where, url, proxy, limits, progress)
         problem = speaks_tls_error(where) if progress.speaks_tls else connection_error(error, failed)
-        probes = is_probed(error, failed) and url.origin() == connections.base.origin()
+        is_first = url.origin() == connections.base.origin() and not connections.has_answered
+        probes = is_first and is_probed(error, failed)
         cause = error
     if probes:
         problem = await other_protocol(cause, failed) or problem

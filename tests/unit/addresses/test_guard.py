@@ -26,6 +26,7 @@ from airflow_registry_triggers.addresses.table import AddressBlocked
 from airflow_registry_triggers.webhook.attempt import Attempt, send
 from airflow_registry_triggers.webhook.outcome import Outcome
 from airflow_registry_triggers.webhook.url import parse_endpoint
+from tests.unit.addresses.silent_port import silent_port
 from tests.unit.webhook.cases import json_cases
 from tests.unit.webhook.name_server import NameServer
 from tests.unit.webhook.scripted_server import ScriptedServer, answering, response
@@ -219,6 +220,15 @@ async def test_send_next_address_is_tried_after_a_refused_connection(names: Name
     async with ScriptedServer(OK, host="127.0.0.2") as server:
         attempt = await post(f"http://pair.test:{server.port}/", names, allowed=("127.0.0.0/8",))
     assert (attempt.status_code, server.connections) == ("200", 1)
+
+
+async def test_send_next_address_is_tried_if_the_first_does_not_answer(names: NameServer) -> None:
+    async with ScriptedServer(OK, host="127.0.0.2") as server:
+        with silent_port("127.0.0.1", server.port):
+            began = time.monotonic()
+            attempt = await post(f"http://pair.test:{server.port}/", names, allowed=("127.0.0.0/8",))
+    assert (attempt.status_code, server.connections) == ("200", 1)
+    assert time.monotonic() - began < 4
 
 
 async def test_send_ipv6_address_is_delivered() -> None:
