@@ -12,9 +12,10 @@ from airflow_registry_triggers.registry.names import normalized_host
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-__all__ = ["NO_ADDRESS", "ConnectionAddress", "parse_address"]
+__all__ = ["DEFAULT_PORTS", "NO_ADDRESS", "ConnectionAddress", "parse_address"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+"""The port of a URL without one, by scheme."""
 
 
 @dataclass(frozen=True, slots=True)

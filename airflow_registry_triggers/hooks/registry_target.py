@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.log import mask_secret
 
-from airflow_registry_triggers.hooks.connection_address import NO_ADDRESS, ConnectionAddress, parse_address
+from airflow_registry_triggers.hooks.connection_address import (
+    DEFAULT_PORTS,
+    NO_ADDRESS,
+    ConnectionAddress,
+    parse_address,
+)
 from airflow_registry_triggers.hooks.connection_extra import ConnectionExtra
 from airflow_registry_triggers.hooks.connection_secrets import mask_connection_secrets
 from airflow_registry_triggers.hooks.registry_api import ApiChoice, api_choice
@@ -247,24 +252,35 @@ def _address(connection: Connection, read: ConnectionExtra) -> ConnectionAddress
 
 def _base_url(address: ConnectionAddress, conn_id: str, wanted: str | None) -> str:
     authority = address.authority if address.host else ""
-    if is_docker_hub(authority):
-        # The address that "docker login" uses is not the host that answers requests.
-        return f"{address.scheme}://{DOCKER_HUB_HOST}"
+    is_hub = is_docker_hub(authority)
     if not authority and not wanted:
         raise ValueError(
             f"Connection {conn_id!r} has no host. Set it, or write the host before the repository, such as "
             "'ghcr.io/team/app'"
         )
-    if authority and wanted and wanted != authority:
+    if authority and wanted and not (is_docker_hub(wanted) if is_hub else _is_same(wanted, address)):
         # The login of one registry must not be sent to another.
         raise ValueError(
             f"The repository is on {wanted}, but Connection {conn_id!r} is for {authority}. Use a Connection "
             "for that host, or one without a host"
         )
+    if is_hub:
+        # The address that "docker login" uses is not the host that answers requests.
+        return f"{address.scheme}://{DOCKER_HUB_HOST}"
     parts = address.path_parts
     if parts and parts[-1] == "v2":
         parts.pop()
     return "/".join([f"{address.scheme}://{authority or wanted}", *parts])
+
+
+def _is_same(wanted: str, address: ConnectionAddress) -> bool:
+    """
+    Compare the host of a repository with the Connection's; both can write the default port or leave it out.
+
+    :param wanted: ``host[:port]``, normalized; the port 443 is left out
+    """
+    port = address.port or DEFAULT_PORTS[address.scheme]
+    return wanted == f"{address.host}:{port}" or (wanted == address.host and address.port in (None, 443))
 
 
 def _proxy(connection: Connection, read: ConnectionExtra, scheme: str) -> str | None:

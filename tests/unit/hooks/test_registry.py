@@ -56,6 +56,10 @@ HUB = "https://registry-1.docker.io"
         (conn("docker"), "Docker.IO:443/nginx", HUB, "library/nginx"),
         (conn(host="mirror.example/docker.io"), "nginx", "https://mirror.example/docker.io", "nginx"),
         (conn("http", host="r.example"), "a/b", "http://r.example", "a/b"),
+        (conn("http", host="r.example"), "r.example:80/a/b", "http://r.example", "a/b"),
+        (conn(host="http://r.example:80"), "R.example.:80/a/b", "http://r.example", "a/b"),
+        (conn(host="http://r.example:443"), "r.example:443/a/b", "http://r.example:443", "a/b"),
+        (conn(host="[::1]", port=5000), "[0:0:0:0:0:0:0:1]:5000/a/b", "https://[::1]:5000", "a/b"),
         (conn("http", host="r.example", schema="https"), "a/b", "https://r.example", "a/b"),
     ],
 )  # fmt: skip
@@ -69,6 +73,9 @@ def test_target_of_a_connection_and_a_repository_gives_one_address(connection, r
     [
         (conn(), "team/app", "has no host"),
         (conn(host="registry.example.com", password="pw"), "ghcr.io/team/app", "is for registry.example.com"),
+        (conn("docker", host="docker.io"), "ghcr.io/team/app", "is for docker.io"),
+        (conn("http", host="r.example"), "r.example:81/team/app", "is for r.example"),
+        (conn(host="r.example", port=5000), "r.example/team/app", "is for r.example:5000"),
         (conn(host="u:pw@h"), "team/app", "host must be"),
         (conn(host="h?x=1"), "team/app", "host must be"),
         (conn(host="h\\a"), "team/app", "host must be"),
