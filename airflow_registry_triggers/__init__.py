@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.operators.webhook_deliver import WebhookDeliverOperator
     from airflow_registry_triggers.sensors.registry_push import RegistryPushSensor
     from airflow_registry_triggers.tag_rule import TagRule
+    from airflow_registry_triggers.trigger_file.dags import trigger_dags_from
+    from airflow_registry_triggers.trigger_file.model import RegistryTrigger
     from airflow_registry_triggers.triggers.registry_push import RegistryPushTrigger
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "RegistryHook",
     "RegistryPushSensor",
     "RegistryPushTrigger",
+    "RegistryTrigger",
     "RegistryTriggersError",
     "Status",
     "TagRule",
@@ -59,6 +62,7 @@ __all__ = [
     "WebhookRetryPolicy",
     "__version__",
     "repository_asset",
+    "trigger_dags_from",
 ]
 
 # Imported on first use, so that a Dag file loads only the modules of the names it uses.
@@ -77,6 +81,7 @@ _MODULES = {
     "RegistryHook": "hooks.registry",
     "RegistryPushSensor": "sensors.registry_push",
     "RegistryPushTrigger": "triggers.registry_push",
+    "RegistryTrigger": "trigger_file.model",
     "RegistryTriggersError": "exceptions",
     "Status": "access_record",
     "TagRule": "tag_rule",
@@ -87,6 +92,7 @@ _MODULES = {
     "WebhookNotifier": "notifications.webhook",
     "WebhookRetryPolicy": "delivery.retry_policy",
     "repository_asset": "assets.oci",
+    "trigger_dags_from": "trigger_file.dags",
 }
 
 

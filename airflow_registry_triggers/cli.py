@@ -18,6 +18,17 @@ _OUTPUT = Arg(
     metavar="(table, json, yaml)",
     help="format of the output (default: table)",
 )
+_FILES = Arg(("files",), metavar="FILE", nargs="+", help="trigger files")
+
+_TEST_ARGUMENTS = (
+    Arg(("file",), metavar="FILE", help="the trigger file"),
+    Arg(("--tag",), help="the tag of a push"),
+    Arg(("--repository",), help="only triggers that watch this repository"),
+    Arg(("--trigger",), help="only this trigger"),
+    Arg(("--registry",), action="store_true", help="request the tags of the registry, for one trigger"),
+    _OUTPUT,
+    ARG_VERBOSE,
+)
 
 _ARGUMENTS = (
     Arg(
@@ -69,6 +80,8 @@ _STATUS_ARGUMENTS = (
     ARG_VERBOSE,
 )  # fmt: skip
 
+_FILE_COMMAND = "airflow_registry_triggers.trigger_file.command"
+
 
 def get_cli_commands() -> list[GroupCommand]:
     """Return the commands for Airflow's command line."""
@@ -97,6 +110,38 @@ def get_cli_commands() -> list[GroupCommand]:
                     func=lazy_load_command("airflow_registry_triggers.overview.command.status"),
                     args=_STATUS_ARGUMENTS,
                 ),
+                *_file_commands(),
             ),
         )
     ]
+
+
+def _file_commands() -> tuple[ActionCommand, ...]:
+    """Return the commands for trigger files, none of which reads the metadata database."""
+    return (
+        ActionCommand(
+            name="check",
+            help="Check trigger files: print all problems, exit with 1 if there is one",
+            func=lazy_load_command(f"{_FILE_COMMAND}.check"),
+            args=(_FILES, ARG_VERBOSE),
+        ),
+        ActionCommand(
+            name="list",
+            help="List the triggers of files",
+            func=lazy_load_command(f"{_FILE_COMMAND}.list_triggers"),
+            args=(_FILES, _OUTPUT, ARG_VERBOSE),
+        ),
+        ActionCommand(
+            name="test",
+            help="Test a tag, or the tags of a registry, with the triggers of a file",
+            description="Exits with 1 if nothing matches. Nothing runs and nothing is sent to a receiver.",
+            func=lazy_load_command(f"{_FILE_COMMAND}.test"),
+            args=_TEST_ARGUMENTS,
+        ),
+        ActionCommand(
+            name="schema",
+            help="Print the JSON schema of trigger files",
+            func=lazy_load_command(f"{_FILE_COMMAND}.schema"),
+            args=(ARG_VERBOSE,),
+        ),
+    )
