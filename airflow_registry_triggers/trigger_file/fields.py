@@ -203,9 +203,9 @@ def _check_no_template(value: Any) -> None:
         parts = (((position,), text) for position, text in enumerate(value))
     else:
         return
-    for path, text in parts:
-        if isinstance(text, str) and "{" in text and any(mark in text for mark in _TEMPLATE_MARKS):
-            raise FaultyValue(TEMPLATE, path)
+    for at, item in parts:
+        if isinstance(item, str) and "{" in item and any(mark in item for mark in _TEMPLATE_MARKS):
+            raise FaultyValue(TEMPLATE, at)
 
 
 def _check_owner(value: str) -> None:

@@ -33,6 +33,8 @@ EVENT_DRIVEN = {
     "notify_slack",
     "registry_event_many_repositories",
     "registry_event_two_rules",
+    "registry_triggers",
+    "trigger_in_python",
 }
 OTHERS = {"notify_on_failure", "record_release_digests"}
 QUEUES = {"registry_queue"}  # test_push_mode.py runs it

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(300)]
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "example_dags"
+EXAMPLES_HERE = (
+    "deploy_each_image",
+    "deploy_on_push",
+    "registry_event_many_repositories",
+    "registry_event_two_rules",
+    "registry_push_to_webhook",
+)
 
 SCHEDULED = """
     from datetime import datetime, timedelta
@@ -106,8 +113,8 @@ def airflow(
         },
         settings={("registry_triggers", "allowed_networks"): "127.0.0.0/8"},
     )  # fmt: skip
-    for path in EXAMPLES.glob("*.py"):
-        home.copy_dag(path)
+    for name in EXAMPLES_HERE:
+        home.copy_dag(EXAMPLES / f"{name}.py")
     home.write_dag("scheduled.py", SCHEDULED)
     home.write_dag("deferred.py", DEFERRED)
     home.write_dag("bad.py", BAD)
@@ -180,6 +187,31 @@ def test_event_driven_dags_after_a_push_deliver_it(
     assert len(set(ids)) == 5, "three triggers on one push, three deliveries"
     for dag_id in dags:
         airflow.rest.pause(dag_id)
+
+
+def test_deploy_each_image_after_a_push_runs_a_task_for_it(
+    airflow: Airflow, registry: DockerRegistry
+) -> None:
+    rest = airflow.rest
+    rest.wait_for_dag("deploy_each_image")
+    rest.unpause("deploy_each_image")
+    wait_for_watermark(airflow, "team/app")
+    # The watcher starts with the Dag; a push before that may belong to Dags of another test alone.
+    digest = push(registry, "team/app", "release-v5")
+
+    def deployed() -> list[dict[str, Any]]:
+        found = []
+        for run in rest.runs("deploy_each_image"):
+            for item in rest.task_instances("deploy_each_image", run["dag_run_id"]):
+                if item["task_id"] == "deploy" and item["state"] == "success":
+                    values = rest.xcoms("deploy_each_image", run["dag_run_id"], "deploy", item["map_index"])
+                    found.append(values["return_value"])
+        return [value for value in found if value["tag"] == "release-v5"]
+
+    (value,) = wait_until(deployed, 90, "the mapped task of the push")
+    assert value["digest"] == digest
+    assert value["image"] == f"127.0.0.1:{registry.port}/team/app@{digest}"
+    rest.pause("deploy_each_image")
 
 
 def test_deferred_chain_after_a_retry_and_a_redelivery_keeps_its_id(
