@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.utils.session import create_session
 
-from airflow_registry_triggers.access_log.query import Cursor, InvalidFilter, Query, parse_time, statuses_of
+from airflow_registry_triggers.access_log.query import (
+    Cursor,
+    InvalidFilter,
+    Query,
+    parse_time,
+    results_of,
+    statuses_of,
+    tests_of,
+)
 from airflow_registry_triggers.access_log.reader import Page, read_page
 from airflow_registry_triggers.webhook.redaction.fields import escape_text
 
@@ -53,8 +61,12 @@ def access_log(args: Namespace) -> None:
 def _page(args: Namespace) -> Page:
     if args.limit < 1:
         raise InvalidFilter(f"limit={args.limit} is too small. Use 1 or more")
+    results, statuses = results_of(args.result, statuses_of(args.status))
     query = Query(
-        statuses=statuses_of(args.status),
+        statuses=statuses,
+        results=results,
+        tests=tests_of(args.tests),
+        notification_id=args.notification_id,
         dag_id=args.dag_id,
         run_id=args.run_id,
         task_id=args.task_id,

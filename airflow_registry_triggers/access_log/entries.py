@@ -10,10 +10,18 @@ from typing import Any
 from airflow_registry_triggers.access_record import RETRY_NOTE, VERDICTS, AccessRecord, Status
 from airflow_registry_triggers.webhook.outcome import Outcome, classify_status
 
-__all__ = ["BODY_FIELDS", "ENDED", "reason_of", "records_of", "result_of"]
+__all__ = ["BODY_FIELDS", "ENDED", "RESULTS", "reason_of", "records_of", "result_of"]
 
 BODY_FIELDS = ("request_headers", "request_body", "response_headers", "response_body")
 """Fields that are returned for an opened entry only."""
+
+RESULTS = (
+    "failed",
+    "retrying",
+    "delivered",
+    *(str(status) for status in (*VERDICTS, Status.BLOCKED, Status.DRY_RUN)),
+)
+"""All values of :func:`result_of`."""
 
 ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 """States in which Airflow does not retry a task instance."""
@@ -41,6 +49,10 @@ def _record(item: Mapping[Any, Any], status_code: str) -> dict[str, Any]:
     duration = item.get("duration_ms")
     record["duration_ms"] = duration if isinstance(duration, int) and not isinstance(duration, bool) else None
     record["attempts"] = [_attempt(attempt) for attempt in record["attempts"] if isinstance(attempt, Mapping)]
+    left = item.get("retries_left")
+    record["next_try_at"] = _text(item.get("next_try_at"))
+    record["retries_left"] = left if isinstance(left, int) and not isinstance(left, bool) else None
+    record["is_test"] = item.get("is_test") is True
     return record
 
 

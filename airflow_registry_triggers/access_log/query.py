@@ -16,7 +16,16 @@ from airflow_registry_triggers.access_record import VERDICTS, XCOM_PREFIX, Statu
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Cursor", "InvalidFilter", "Query", "keys_of", "parse_time", "statuses_of"]
+__all__ = [
+    "Cursor",
+    "InvalidFilter",
+    "Query",
+    "keys_of",
+    "parse_time",
+    "results_of",
+    "statuses_of",
+    "tests_of",
+]
 
 _HTTP = tuple(str(number) for number in range(100, 600))
 _WORDS = tuple(status.value for status in Status)
@@ -105,6 +114,10 @@ class Query:
     :param trigger: part of the trigger's name; with ``=`` in front, the whole name
     :param repository: part of the repository's name; with ``=`` in front, the whole name
     :param tag: part of the tag; with ``=`` in front, the whole tag
+    :param results: results of :func:`~airflow_registry_triggers.access_log.entries.result_of`; empty for all
+    :param tests: True for the records of tests only, False for those of real pushes, None for both
+    :param notification_id: id of a notification: all records of one push
+    :param digest: whole digest
     """
 
     statuses: tuple[str, ...] = ()
@@ -117,20 +130,29 @@ class Query:
     trigger: str = ""
     repository: str = ""
     tag: str = ""
+    results: tuple[str, ...] = ()
+    tests: bool | None = None
+    notification_id: str = ""
+    digest: str = ""
 
     @property
     def looks_into_records(self) -> bool:
         """True if a filter applies to the records themselves, which the database cannot search."""
-        return bool(self.trigger or self.repository or self.tag)
+        texts = (self.trigger, self.repository, self.tag, self.notification_id, self.digest)
+        return any(texts) or bool(self.results) or self.tests is not None
 
     def wants(self, record: Mapping[str, Any]) -> bool:
         """
         Return True if a record passes the filters that the database cannot apply.
 
-        :param record: JSON form of the record
+        :param record: JSON form of the record, with its ``result``
         """
         return (
-            _matches(self.trigger, record.get("trigger_name"))
+            (not self.results or record.get("result") in self.results)
+            and (self.tests is None or record.get("is_test", False) is self.tests)
+            and (not self.notification_id or record.get("notification_id") == self.notification_id)
+            and (not self.digest or record.get("digest") == self.digest)
+            and _matches(self.trigger, record.get("trigger_name"))
             and _matches(self.repository, record.get("repository"))
             and _matches(self.tag, record.get("tag"))
         )
@@ -161,6 +183,50 @@ def statuses_of(names: Iterable[str]) -> tuple[str, ...]:
             )
         found.update(dict.fromkeys(codes))
     return tuple(found)
+
+
+_RESULT_STATUSES: dict[str, tuple[str, ...]] = {
+    "failed": (*_HTTP, *_GROUPS["error"]),
+    "retrying": (*_HTTP, *_GROUPS["error"]),
+    "delivered": _HTTP,
+    **{status: (status,) for status in (*_GROUPS["verdict"], "blocked", "dry_run")},
+}
+"""Each result, and the statuses that records with the result can have."""
+
+
+def results_of(names: Iterable[str], statuses: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """
+    Return the results of a result filter, and the statuses to read for them.
+
+    :param names: results, such as ``failed``
+    :param statuses: status codes of the status filter; empty for all
+    :raises InvalidFilter: a name is not a result
+    """
+    results = tuple(dict.fromkeys(names))
+    for name in results:
+        if name not in _RESULT_STATUSES:
+            raise InvalidFilter(
+                f"result={name[:40]!a} is not a result. Use one of {', '.join(_RESULT_STATUSES)}"
+            )
+    if not results:
+        return (), statuses
+    possible = dict.fromkeys(status for name in results for status in _RESULT_STATUSES[name])
+    return results, tuple(status for status in possible if not statuses or status in statuses) or statuses
+
+
+def tests_of(value: str) -> bool | None:
+    """
+    Return the filter of tests.
+
+    :param value: ``hide``, ``only``, or empty for all records
+    :raises InvalidFilter: the value is another text
+    """
+    known: dict[str, bool | None] = {"": None, "hide": False, "only": True}
+    if value not in known:
+        raise InvalidFilter(
+            f"tests={value[:40]!a} is not a filter of tests. Use hide or only, or leave it out"
+        )
+    return known[value]
 
 
 def keys_of(statuses: tuple[str, ...]) -> list[str]:

@@ -32,11 +32,13 @@ class Related:
     :param asset_id: asset whose event started the run, None if no event did
     :param asset_uri: URI of the asset
     :param asset_event_id: the event
+    :param run_started_at: start of the run, ISO 8601; None if it has not started
     """
 
     asset_id: int | None = None
     asset_uri: str = ""
     asset_event_id: int | None = None
+    run_started_at: str | None = None
 
 
 def related_to(session: Session, dag_id: str, run_id: str, notification_id: str) -> Related:
@@ -46,9 +48,11 @@ def related_to(session: Session, dag_id: str, run_id: str, notification_id: str)
     :param session: session of the metadata database
     :param notification_id: id of the entry's notification
     """
-    if not notification_id:
-        return Related()
     run = (DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+    start = session.scalar(select(DagRun.start_date).where(*run))
+    started = start.isoformat() if start else None
+    if not notification_id:
+        return Related(run_started_at=started)
     events = (
         select(AssetEvent.id, AssetEvent.extra, AssetModel.id.label("asset_id"), AssetModel.uri)
         .join(AssetEvent.created_dagruns)
@@ -57,8 +61,8 @@ def related_to(session: Session, dag_id: str, run_id: str, notification_id: str)
     )
     for row in session.execute(events):
         if _carries(row.extra, notification_id):
-            return Related(row.asset_id, row.uri, row.id)
-    return Related()
+            return Related(row.asset_id, row.uri, row.id, started)
+    return Related(run_started_at=started)
 
 
 def _carries(value: Any, notification_id: str, depth: int = 4) -> bool:

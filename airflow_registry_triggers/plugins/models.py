@@ -45,6 +45,9 @@ class AccessLogEntry(BaseModel):
     ambiguous: bool = Field(description="request bytes were sent, but no status was received")
     try_number: int
     attempts: list[AccessLogAttempt] = Field(description="earlier attempts, oldest first")
+    next_try_at: str = Field(default="", description="ISO 8601, UTC; empty if no retry follows")
+    retries_left: int | None = Field(default=None, description="of a delivery that Airflow retries")
+    is_test: bool = Field(default=False, description="the run tests the trigger")
     dag_id: str
     run_id: str
     task_id: str
@@ -75,6 +78,7 @@ class AccessLogDetails(BaseModel):
 
     entry: AccessLogEntry
     deliveries: int = Field(description="notifications that the task sends again after a clear")
+    run_started_at: str | None = Field(default=None, description="ISO 8601; null before the run starts")
     may_redeliver: bool
     may_test: bool
     image_page: str | None

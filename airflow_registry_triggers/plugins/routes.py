@@ -17,7 +17,14 @@ from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires
 from fastapi import Depends, FastAPI, HTTPException, Query, Response, status
 
 from airflow_registry_triggers.access_log.entries import BODY_FIELDS
-from airflow_registry_triggers.access_log.query import Cursor, InvalidFilter, parse_time, statuses_of
+from airflow_registry_triggers.access_log.query import (
+    Cursor,
+    InvalidFilter,
+    parse_time,
+    results_of,
+    statuses_of,
+    tests_of,
+)
 from airflow_registry_triggers.access_log.query import Query as HistoryQuery
 from airflow_registry_triggers.access_log.reader import read_page, read_task_instance
 from airflow_registry_triggers.access_log.related import Related, image_page, related_to
@@ -75,10 +82,19 @@ def _query(
     trigger: Annotated[str, Query(max_length=500, description="part of it, or =name for all of it")] = "",
     repository: Annotated[str, Query(max_length=500, description="part of it, or =name for all of it")] = "",
     tag: Annotated[str, Query(max_length=500, description="part of it, or =tag for all of it")] = "",
+    result: Annotated[list[str], Query(description="failed, retrying, delivered, untriggered, ...")] = [],  # noqa: B006
+    tests: Annotated[str, Query(max_length=500, description="records of tests: hide or only")] = "",
+    notification_id: Annotated[str, Query(max_length=500, description="all records of one push")] = "",
+    digest: Annotated[str, Query(max_length=500, description="the whole digest")] = "",
 ) -> HistoryQuery:
     try:
+        results, statuses = results_of(result, statuses_of(status))
         return HistoryQuery(
-            statuses=statuses_of(status),
+            statuses=statuses,
+            results=results,
+            tests=tests_of(tests),
+            notification_id=notification_id,
+            digest=digest,
             dag_id=dag_id,
             run_id=run_id,
             task_id=task_id,
@@ -171,7 +187,7 @@ def get_access_log_entry(
     entry = max(found, key=lambda item: _likeness(item, trigger_log_id, status_code))
     related = related_to(session, dag_id, run_id, entry["notification_id"])
     if related.asset_id is not None and not permissions.may_see_asset(related.asset_id):
-        related = Related()
+        related = Related(run_started_at=related.run_started_at)
     _keep_private(response)
     return _details(permissions, entry, entries, related)
 
@@ -191,6 +207,7 @@ def _details(
     dag_id = entry["dag_id"]
     return AccessLogDetails(
         entry=_entry(entry, bodies=True),
+        run_started_at=related.run_started_at,
         deliveries=len({_delivery(item["trigger_log_id"]) for item in entries if item["trigger_url"]}),
         may_redeliver=permissions.may(dag_id, "PUT", DagAccessEntity.TASK_INSTANCE),
         may_test=permissions.may(dag_id, "POST", DagAccessEntity.RUN),

@@ -19,6 +19,7 @@ FILES = (
     "dialogs",
     "fields",
     "views",
+    "test_dialog",
     # the view "Access log"
     "log_data",
     "log_filters",

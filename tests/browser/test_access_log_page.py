@@ -5,18 +5,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 
-import axe_core_python
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.history_rows import HistoryRows, Task, record
+from tests.browser.looks import LOOKS, violations
 from tests.harness.airflow_home import AirflowHome
 from tests.harness.airflow_process import Airflow
 from tests.harness.processes import wait_until
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
-IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 PAGE = "/plugin/access-log"
 
 DAG = """
@@ -41,10 +39,12 @@ DAG = """
 
     from airflow_registry_triggers import TriggerMatchOperator, WebhookDeliverOperator
 
-    for name, path in (("deploy", "/hook"), ("flaky", "/flaky"), ("hostile", "/hostile")):
+    for name in ("deploy", "flaky", "hostile", "rejecting"):
         with DAG(name, schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_creation=False) as dag:
             match = TriggerMatchOperator(
-                task_id="match", trigger_name=name, tag_regex="release-v.*|.*!.*"
+                task_id="match", trigger_name=name, tag_regex="release-v.*|.*!.*",
+                # A run with a notification in its conf is a test, and a test is not retried.
+                notifications=[FLAKY] if name == "flaky" else None,
             )
             WebhookDeliverOperator(
                 task_id="deliver", notifications=match.output, webhook_conn_id=f"to_{name}"
@@ -79,6 +79,7 @@ def receiver() -> Iterator[Receiver]:
     with Receiver() as running:
         running.script("/flaky", Answer(503, body=b"busy"))
         running.script("/hostile", HOSTILE)
+        running.script("/rejecting", Answer(422, body='{"error": "Gültigkeit: 部署"}'.encode()))
         yield running
 
 
@@ -102,7 +103,12 @@ def home_of(folder: Path, receiver: Receiver, kind: type[AirflowHome] = AirflowH
                 "port": receiver.port,
                 "extra": {"path": path},
             }
-            for name, path in (("deploy", "/hook"), ("flaky", "/flaky"), ("hostile", "/hostile"))
+            for name, path in (
+                ("deploy", "/hook"),
+                ("flaky", "/flaky"),
+                ("hostile", "/hostile"),
+                ("rejecting", "/rejecting"),
+            )
         },
         settings={("registry_triggers", "allowed_networks"): "127.0.0.0/8"},
     )
@@ -111,9 +117,13 @@ def home_of(folder: Path, receiver: Receiver, kind: type[AirflowHome] = AirflowH
 @pytest.fixture(scope="module")
 def airflow(receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     home = home_of(tmp_path_factory.mktemp("airflow"), receiver)
-    home.write_dag("chains.py", DAG.replace("PUSH", repr(notification("release-v5"))))
+    texts = {"PUSH": notification("release-v5"), "FLAKY": notification("release-v3")}
+    source = DAG
+    for name, value in texts.items():
+        source = source.replace(name, repr(value))
+    home.write_dag("chains.py", source)
     with Airflow(home) as running:
-        for name in ("deploy", "flaky", "hostile", "repeated"):
+        for name in ("deploy", "flaky", "hostile", "rejecting", "repeated"):
             running.rest.wait_for_dag(name)
         yield running
 
@@ -130,11 +140,11 @@ def runs(airflow: Airflow) -> dict[str, str]:
         ),
         "untriggered": ("deploy", notification("nightly", "team/worker")),
         "hostile": ("hostile", [notification("release-v4"), notification(evil)]),
-        "flaky": ("flaky", notification("release-v3")),
     }
     found = {}
     for name, (dag_id, conf) in started.items():
         found[name] = rest.trigger(dag_id, {"notification": conf})
+    found["flaky"] = rest.trigger("flaky", {})
     found["repeated"] = rest.trigger("repeated", {})
     for name in ("delivered", "untriggered", "hostile"):
         assert rest.wait_for_run(started[name][0], found[name], 90) == "success"
@@ -179,14 +189,14 @@ def test_list_opened_from_the_navigation_shows_entries_newest_first(tab: Tab) ->
     expect(tab.page.get_by_role("heading", name="Registry Triggers")).to_be_visible()
     tab.open(PAGE)
     row = entry_of(tab, "release-v1", "delivered")
-    for text in ("Delivered · 200", "deploy", "team/app:release-v1", "c0ffeec0ffee", "answered 200"):
+    for text in ("Delivered · 200", "Test", "deploy", "team/app:release-v1", "c0ffeec0ffee", "→ 127.0.0.1:"):
         expect(row).to_contain_text(text)
     expect(entry_of(tab, "team/worker:nightly", "untriggered")).to_contain_text("does not match")
     expect(entry_of(tab, "release-v3", "retrying")).to_contain_text("503")
-    expect(tab.page.get_by_text("Some deliveries are being retried")).to_be_visible()
+    expect(entry_of(tab, "release-v3", "retrying").get_by_test_id("test-badge")).to_have_count(0)
+    expect(tab.page.get_by_role("button", name="1 delivery is being retried")).to_be_visible()
     times = entries(tab).locator("time").evaluate_all("all => all.map(one => one.dateTime)")
     assert times == sorted(times, reverse=True)
-    picture(tab, "access-log-list-light")
 
 
 def test_filters_when_set_are_kept_in_the_url(tab: Tab) -> None:
@@ -194,17 +204,17 @@ def test_filters_when_set_are_kept_in_the_url(tab: Tab) -> None:
     expect(entry_of(tab, "release-v1", "delivered")).to_be_visible()
     tab.page.get_by_label("Repository").fill("worker")
     expect(entries(tab)).to_have_count(1)
-    tab.page.get_by_label("Status").select_option("untriggered")
-    expect(tab.page).to_have_url(re.compile("repository=worker.*status=untriggered"))
+    tab.page.get_by_label("Result").select_option("Not triggered")
+    expect(tab.page).to_have_url(re.compile("repository=worker.*result=untriggered"))
     address = tab.page.url
-    tab.page.get_by_label("Status").select_option("2xx")
+    tab.page.get_by_label("Result").select_option("2xx")
     expect(tab.page.get_by_text("Nothing matches the filters")).to_be_visible()
     tab.page.get_by_role("button", name="Clear the filters").click()
     expect(entry_of(tab, "release-v1", "delivered")).to_be_visible()
     expect(tab.page.get_by_label("Repository")).to_have_value("")
 
     tab.page.goto(address)
-    expect(tab.page.get_by_label("Status")).to_have_value("untriggered")
+    expect(tab.page.get_by_label("Result")).to_have_value("result:untriggered")
     expect(entries(tab)).to_have_count(1)
     expect(entries(tab)).to_contain_text("team/worker:nightly")
 
@@ -335,7 +345,6 @@ def test_entry_when_opened_shows_request_response_attempts_and_links(tab: Tab, r
     expect(page.get_by_role("link", name="team/app:release-v1")).to_have_attribute(
         "href", "https://ghcr.io/team/app"
     )
-    picture(tab, "access-log-entry", 1150)
     page.get_by_role("link", name="deliver, try 1").click()
     expect(tab.page).to_have_url(re.compile("/dags/deploy/runs/.*/tasks/deliver\\?try_number=1"))
     expect(tab.page.get_by_text("the receiver answered 200").first).to_be_visible()
@@ -427,7 +436,8 @@ def test_test_dialog_with_a_hostile_entry_escapes_invisible_characters(tab: Tab)
     tab.open(f"{PAGE}?dag_id=hostile&status=untriggered")
     opened(tab, SCRIPT[:40], "untriggered")
     tab.page.get_by_role("button", name="Test").click()
-    sample = tab.page.get_by_label("Notification").input_value()
+    tab.page.get_by_role("button", name="Notification (JSON)").click()
+    sample = tab.page.get_by_label("Notification", exact=True).input_value()
     assert BIDI not in sample
     assert json.loads(sample)["push_data"]["tag"] == "release-v!" + BIDI + SCRIPT
 
@@ -451,13 +461,13 @@ def test_redeliver_after_confirmation_sends_the_same_ids(tab: Tab, receiver: Rec
     opened(tab, "release-v2", "delivered")
     tab.page.get_by_role("button", name="Redeliver").click()
     dialog = tab.page.get_by_role("alertdialog")
-    expect(dialog).to_contain_text("Send 2 notifications again?")
-    picture(tab, "access-log-redeliver")
+    expect(dialog).to_contain_text("Send 2 webhooks again?")
+    expect(dialog).to_contain_text("This clears task 'deliver' of the run of ")
     dialog.get_by_role("button", name="Cancel").click()
     expect(dialog).to_be_hidden()
     assert len(receiver.received("/hook")) == count
     tab.page.get_by_role("button", name="Redeliver").click()
-    tab.page.get_by_role("alertdialog").get_by_role("button", name="Redeliver").click()
+    tab.page.get_by_role("alertdialog").get_by_role("button", name="Send again").click()
     expect(tab.page.get_by_role("alertdialog")).to_be_hidden()
     receiver.wait_for(count + 2, 60, path="/hook")
     assert {item.header("webhook-id") for item in receiver.received("/hook")} == before
@@ -474,18 +484,100 @@ def test_test_dialog_when_started_shows_its_delivery_within_5_s(
     opened(tab, "release-v1", "delivered")
     tab.page.get_by_role("button", name="Test").click()
     dialog = tab.page.get_by_role("alertdialog")
-    sample = dialog.get_by_label("Notification")
+    expect(dialog).to_contain_text("Test trigger deploy")
+    dialog.get_by_label("Tag of the test").fill("release-v9")
+    dialog.get_by_role("button", name="Notification (JSON)").click()
+    sample = dialog.get_by_label("Notification", exact=True)
     sample.fill("{no json")
-    dialog.get_by_role("button", name="Start the test").click()
-    expect(dialog).to_contain_text("This is no JSON")
-    sample.fill(json.dumps(notification("release-v9")))
-    dialog.get_by_role("button", name="Start the test").click()
-    expect(dialog.get_by_role("link")).to_be_visible()
+    dialog.get_by_label("Send").check()
+    dialog.get_by_role("button", name="Send").click()
+    expect(dialog).to_contain_text("The notification is not JSON")
+    sample.fill(json.dumps(notification("release-v8")))
+    dialog.get_by_role("button", name="Send").click()
+    expect(dialog.get_by_role("link", name="See the run")).to_be_visible()
+    expect(dialog.get_by_role("link", name="See its entries")).to_be_visible()
     dialog.get_by_role("button", name="Close").click()
     received = receiver.wait_for(count + 1, 60, path="/hook")[-1]
     assert received.json()["push_data"]["tag"] == "release-v9"
     expect(entry_of(tab, "release-v9", "delivered")).to_be_visible(timeout=30_000)
     assert time.time() - received.at <= 5
+
+
+def test_test_dialog_as_a_dry_run_sends_nothing_and_shows_its_entry(tab: Tab, receiver: Receiver) -> None:
+    count = len(receiver.received())
+    tab.open(f"{PAGE}?dag_id=deploy")
+    opened(tab, "release-v1", "delivered")
+    tab.page.get_by_role("button", name="Test").click()
+    dialog = tab.page.get_by_role("alertdialog")
+    expect(dialog.get_by_label("Dry run")).to_be_checked()
+    dialog.get_by_label("Tag of the test").fill("release-v10")
+    dialog.get_by_role("button", name="Start the dry run").click()
+    dialog.get_by_role("link", name="See its entries").click()
+    row = entry_of(tab, "release-v10", "dry_run")
+    expect(row).to_be_visible(timeout=60_000)
+    expect(row.get_by_test_id("test-badge")).to_be_visible()
+    page = opened(tab, "release-v10", "dry_run")
+    expect(page.get_by_text("Nothing was sent.")).to_be_visible()
+    assert "webhook-signature" not in shown_text(tab, "Request: headers")
+    assert '"tag": "release-v10"' in shown_text(tab, "Request: body")
+    assert len(receiver.received()) == count
+
+
+def test_send_failed_again_with_3_of_5_failed_clears_these_three(
+    tab: Tab, airflow: Airflow, receiver: Receiver
+) -> None:
+    rest = airflow.rest
+    started = [("rejecting", number) for number in range(3)] + [("deploy", number) for number in (3, 4)]
+    runs_of = [
+        (dag_id, rest.trigger(dag_id, {"notification": notification(f"release-v5{number}", "team/five")}))
+        for dag_id, number in started
+    ]
+    ends = [rest.wait_for_run(dag_id, run_id, 120) for dag_id, run_id in runs_of]
+    assert ends == ["failed"] * 3 + ["success"] * 2
+    receiver.script("/rejecting", Answer(200))
+    rejected, delivered = len(receiver.received("/rejecting")), len(receiver.received("/hook"))
+    tab.open(f"{PAGE}?repository=team/five")
+    expect(entries(tab)).to_have_count(10)
+    tab.page.get_by_role("button", name="Send failed again").click()
+    dialog = tab.page.get_by_role("alertdialog")
+    expect(dialog).to_contain_text("3 webhooks of 3 tasks failed")
+    dialog.get_by_role("button", name="Clear 3 tasks").click()
+    expect(dialog).to_contain_text("3 tasks cleared")
+    dialog.get_by_role("button", name="Close").click()
+    receiver.wait_for(rejected + 3, 60, path="/rejecting")
+    assert len(receiver.received("/hook")) == delivered
+    expect(tab.page.locator("[data-result=delivered]")).to_have_count(5, timeout=60_000)
+
+
+def test_entry_of_an_answer_with_utf8_json_shows_it_indented(
+    tab: Tab, airflow: Airflow, receiver: Receiver
+) -> None:
+    receiver.script("/rejecting", Answer(422, body='{"error": "Gültigkeit: 部署"}'.encode()))
+    run = airflow.rest.trigger("rejecting", {"notification": notification("release-v60", "team/utf8")})
+    assert airflow.rest.wait_for_run("rejecting", run, 120) == "failed"
+    tab.open(f"{PAGE}?repository=team/utf8")
+    opened(tab, "release-v60", "failed")
+    assert shown_text(tab, "Response: body") == '{\n  "error": "Gültigkeit: 部署"\n}'
+
+
+def test_two_windows_that_redeliver_the_same_entry_both_end_well(
+    tab: Tab, browser: Browser, airflow: Airflow, receiver: Receiver
+) -> None:
+    other = browser.tab(airflow)
+    for window in (tab, other):
+        window.open(f"{PAGE}?dag_id=deploy&result=delivered")
+        opened(window, "release-v2", "delivered")
+        window.page.get_by_role("button", name="Redeliver").click()
+        expect(window.page.get_by_role("alertdialog")).to_be_visible()
+    for window in (tab, other):
+        window.page.get_by_role("alertdialog").get_by_role("button", name="Send again").click()
+    # The second clear either clears the task again or is refused while it runs; the dialog tells which.
+    expect(tab.page.get_by_role("alertdialog")).to_be_hidden()
+    dialog = other.page.get_by_role("alertdialog")
+    wait_until(lambda: not dialog.is_visible() or dialog.get_by_role("alert").is_visible(), 20, "an outcome")
+    for window in (tab, other):
+        window.trouble = [said for said in window.trouble if "409" not in said]
+    assert other.trouble == []
 
 
 def test_entry_for_a_viewer_has_redeliver_and_test_disabled(
@@ -528,13 +620,6 @@ def test_list_without_entries_shows_a_hint(tab: Tab) -> None:
     expect(tab.page.get_by_text("No entries yet")).to_be_visible()
 
 
-LOOKS = {
-    "light": {"color_scheme": "light"},
-    "dark": {"color_scheme": "dark"},
-    "narrow": {"viewport": {"width": 400, "height": 800}},
-}
-
-
 @pytest.mark.parametrize("look", LOOKS)
 def test_page_in_each_look_has_no_serious_accessibility_violation(
     browser: Browser, airflow: Airflow, runs: dict[str, str], look: str
@@ -542,8 +627,6 @@ def test_page_in_each_look_has_no_serious_accessibility_violation(
     tab = browser.tab(airflow, **LOOKS[look])
     tab.open(f"{PAGE}?dag_id=deploy")
     expect(entry_of(tab, "release-v1", "delivered")).to_be_visible()
-    if look != "light":
-        picture(tab, f"access-log-list-{look}")
     box = entries(tab).first.bounding_box()
     assert box
     assert box["y"] < 400, "the filters leave room for entries on the first screen"
@@ -557,31 +640,6 @@ def test_page_in_each_look_has_no_serious_accessibility_violation(
     if look == "narrow":
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= 400
     assert tab.trouble == []
-
-
-def violations(tab: Tab, part: str = "[data-testid=access-log]") -> list[str]:
-    """Ask axe-core about our part of the page."""
-    script = Path(axe_core_python.__file__).parent / "axe.min.js"
-    tab.page.evaluate(script.read_text())
-    found = tab.page.evaluate("part => axe.run(part)", part)["violations"]
-    return [
-        f"{item['impact']} {item['id']}: {[node['html'][:200] for node in item['nodes'][:3]]}"
-        for item in found
-        if item["impact"] in {"serious", "critical"}
-    ]
-
-
-def picture(tab: Tab, name: str, height: int = 700) -> None:
-    """Take a picture for the documents, where these are asked for."""
-    if os.environ.get("DOCS_IMAGES"):
-        IMAGES.mkdir(exist_ok=True)
-        size = tab.page.viewport_size
-        assert size
-        tab.page.set_viewport_size({"width": size["width"], "height": height})
-        tab.page.mouse.move(0, 0)
-        tab.page.wait_for_timeout(400)
-        tab.page.screenshot(path=str(IMAGES / f"{name}.png"))
-        tab.page.set_viewport_size(size)
 
 
 def test_page_under_a_base_path_keeps_the_path_in_its_links(
@@ -606,7 +664,7 @@ def test_page_under_a_base_path_keeps_the_path_in_its_links(
         tab.page.route("**/clearTaskInstances", lambda route: route.fulfill(json={}))
         tab.page.get_by_role("button", name="Redeliver").click()
         with tab.page.expect_request("**/clearTaskInstances") as asking:
-            tab.page.get_by_role("alertdialog").get_by_role("button", name="Redeliver").click()
+            tab.page.get_by_role("alertdialog").get_by_role("button", name="Send again").click()
         assert asking.value.url == f"{home.url}/api/v2/dags/deploy/clearTaskInstances"
         monkeypatch.setenv("AIRFLOW__API__BASE_URL", home.url)
         key = TaskInstanceKey(dag_id="deploy", task_id="deliver", run_id="manual__000001", try_number=1)

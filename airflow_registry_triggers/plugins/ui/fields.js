@@ -12,8 +12,13 @@ function Field({ label, children }) {
   );
 }
 
-function Choice({ label, value, options, onChange }) {
-  const known = options.some(([option]) => option === value);
+const optionOf = ([value, text]) => h("option", { key: value, value }, text);
+
+// options: [value, text], or a group [label, options]; unknown: the text of a value that is not among them.
+function Choice({ label, value, options, unknown, onChange }) {
+  const all = options.flatMap(([option, text]) => (Array.isArray(text) ? text : [[option, text]]));
+  const known = all.some(([option]) => option === value);
+  const shown = known ? options : [...options, [value, unknown || plain(value)]];
   return h(
     Field,
     { label },
@@ -23,8 +28,10 @@ function Choice({ label, value, options, onChange }) {
       h(
         C.NativeSelect.Field,
         { value, onChange: (event) => onChange(event.target.value), "aria-label": label },
-        (known ? options : [...options, [value, plain(value)]]).map(([option, text]) =>
-          h("option", { key: option, value: option }, text),
+        shown.map(([option, text]) =>
+          Array.isArray(text)
+            ? h("optgroup", { key: option, label: option }, text.map(optionOf))
+            : optionOf([option, text]),
         ),
       ),
       h(C.NativeSelect.Indicator),

@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of airflow-provider-registry-triggers.
 //
-// The filters, which stand in the address.
+// The filters, which are part of the address.
 
-const STATUSES = [
-  ["", "Any status"],
-  ["2xx", "HTTP 2xx"],
-  ["3xx", "HTTP 3xx"],
-  ["4xx", "HTTP 4xx"],
-  ["5xx", "HTTP 5xx"],
-  ["error", "No answer (any error)"],
-  ["timeout", "timeout"],
-  ["dns_error", "dns_error"],
-  ["connection_refused", "connection_refused"],
-  ["connection_reset", "connection_reset"],
-  ["unreachable", "unreachable"],
-  ["tls_error", "tls_error"],
-  ["protocol_error", "protocol_error"],
-  ["blocked", "blocked"],
-  ["verdict", "Any verdict"],
-  ["triggered", "triggered"],
-  ["untriggered", "untriggered"],
-  ["duplicate", "duplicate"],
+// A value names the parameter and its text: the first group filters by result, the second by status.
+const RESULT_CHOICES = [
+  ["", "All"],
+  ["result:failed,retrying", "Failed or retrying"],
+  ...Object.entries(RESULTS).map(([name, [label]]) => [`result:${name}`, label]),
+  [
+    "HTTP status",
+    [
+      ...["2xx", "3xx", "4xx", "5xx"].map((name) => [`status:${name}`, name]),
+      ...Object.entries(STATUS_WORDS)
+        .filter(([name]) => name !== "verdict")
+        .map(([name, label]) => [`status:${name}`, label]),
+    ],
+  ],
+];
+
+const TEST_CHOICES = [
+  ["", "Show"],
+  ["hide", "Hide"],
+  ["only", "Only tests"],
 ];
 
 const TIMES = [
@@ -44,6 +45,7 @@ function Filters({ filters, fixed, set }) {
     setBetween(value === CUSTOM_TIME);
     set({ since: value === CUSTOM_TIME ? "" : value, until: "" });
   };
+  const chosen = filters.result ? `result:${filters.result}` : filters.status && `status:${filters.status}`;
   const search = (name, label) =>
     h(Search, { key: name, label, hint: TIP, value: filters[name] || "", onChange: (value) => set({ [name]: value }) });
   return h(
@@ -53,16 +55,20 @@ function Filters({ filters, fixed, set }) {
       role: "search",
       "aria-label": "Filter the access log",
       display: "grid",
-      gridTemplateColumns: "repeat(auto-fit, minmax(min(130px, 45%), 1fr))",
-      gap: 3,
-      mb: 4,
+      gridTemplateColumns: "repeat(auto-fit, minmax(min(112px, 45%), 1fr))",
+      gap: 2,
+      mb: 3,
       onSubmit: (event) => event.preventDefault(),
     },
     h(Choice, {
-      label: "Status",
-      value: filters.status || "",
-      options: STATUSES,
-      onChange: (status) => set({ status }),
+      label: "Result",
+      value: chosen,
+      options: RESULT_CHOICES,
+      unknown: (filters.result || filters.status).split(",").map(statusWord).join(", "),
+      onChange: (value) => {
+        const [name, text] = value.split(":");
+        set({ result: "", status: "", ...(name && { [name]: text }) });
+      },
     }),
     search("trigger", "Trigger"),
     search("repository", "Repository"),
@@ -75,18 +81,28 @@ function Filters({ filters, fixed, set }) {
       options: [...TIMES, [CUSTOM_TIME, "Between …"]],
       onChange: chooseTime,
     }),
+    h(Choice, {
+      label: "Tests",
+      value: filters.tests || "",
+      options: TEST_CHOICES,
+      onChange: (tests) => set({ tests }),
+    }),
     isBetween && h(Moment, { label: "From", value: filters.since, onChange: (since) => set({ since }) }),
     isBetween && h(Moment, { label: "To", value: filters.until, onChange: (until) => set({ until }) }),
   );
 }
 
-// What stands in the address and has no field of its own: where an operator link leads.
+// Filters of the address that have no field of their own: those of the link of a task, and of an opened entry.
+const SCOPE_WORDS = { notification_id: "push" };
+
 function Scope({ filters, fixed, set }) {
-  const names = ["run_id", "task_id", "map_index"].filter((name) => filters[name] && !fixed[name]);
+  const names = ["run_id", "task_id", "map_index", "notification_id", "digest"].filter(
+    (name) => filters[name] && !fixed[name],
+  );
   if (!names.length) return null;
   return h(
     C.Flex,
-    { gap: 2, mb: 4, wrap: "wrap" },
+    { gap: 2, mb: 3, wrap: "wrap" },
     names.map((name) =>
       h(
         C.Button,
@@ -98,7 +114,11 @@ function Scope({ filters, fixed, set }) {
           onClick: () => set({ [name]: "" }),
           "aria-label": `Remove the filter ${name}`,
         },
-        h(C.Text, { as: "span", truncate: true }, `${name.replace("_", " ")}: ${plain(filters[name])}`),
+        h(
+          C.Text,
+          { as: "span", truncate: true },
+          `${SCOPE_WORDS[name] || name.replace("_", " ")}: ${plain(filters[name])}`,
+        ),
         " ✕",
       ),
     ),
@@ -107,7 +127,7 @@ function Scope({ filters, fixed, set }) {
 
 function useFilters(props) {
   const [address, setAddress] = Router.useSearchParams();
-  // In a tab the place says of what; on the page of its own the address does.
+  // A tab is about its Dag or run; on the page the address has the filters.
   const fixed = useMemo(() => {
     const place = { dag_id: props.dagId, run_id: props.runId, task_id: props.taskId, map_index: props.mapIndex };
     if (place.map_index === undefined || place.map_index === "-1") delete place.map_index;
@@ -115,7 +135,7 @@ function useFilters(props) {
   }, [props.dagId, props.runId, props.taskId, props.mapIndex]);
   const filters = {};
   for (const name of FILTERS)
-    filters[name] = fixed[name] || (name === "status" ? address.getAll(name).join(",") : address.get(name)) || "";
+    filters[name] = fixed[name] || (LISTS.includes(name) ? address.getAll(name).join(",") : address.get(name)) || "";
   const change = useCallback(
     (values, options) =>
       setAddress((old) => {
@@ -128,6 +148,14 @@ function useFilters(props) {
       }, options),
     [setAddress],
   );
-  const set = (values) => change({ ...values, cursor: "" }, { replace: true });
-  return { filters, fixed, set, cursor: address.get("cursor") || "", go: (cursor) => change({ cursor }) };
+  const set = (values) => change({ ...values, cursor: "", entry: "" }, { replace: true });
+  return {
+    filters,
+    fixed,
+    set,
+    cursor: address.get("cursor") || "",
+    go: (cursor) => change({ cursor, entry: "" }),
+    opened: address.get("entry") || null,
+    open: (entry) => change({ entry }, { replace: true }),
+  };
 }

@@ -50,3 +50,6 @@ function logPath(entry, tryNumber) {
   const mapped = entry.map_index >= 0 ? `/mapped/${entry.map_index}` : "";
   return `${runPath(entry)}/tasks/${encodeURIComponent(entry.task_id)}${mapped}?try_number=${tryNumber}`;
 }
+
+// The address of the access log with filters.
+const logPage = (filters) => `/plugin/access-log?${new URLSearchParams(filters)}`;
