@@ -10,18 +10,10 @@ from typing import Any
 from airflow_registry_triggers.access_record import RETRY_NOTE, VERDICTS, AccessRecord, Status
 from airflow_registry_triggers.webhook.outcome import Outcome, classify_status
 
-__all__ = ["BODY_FIELDS", "ENDED", "RESULTS", "reason_of", "records_of", "result_of"]
+__all__ = ["BODY_FIELDS", "ENDED", "reason_of", "records_of", "result_of"]
 
 BODY_FIELDS = ("request_headers", "request_body", "response_headers", "response_body")
 """Fields that are returned for an opened entry only."""
-
-RESULTS = (
-    "failed",
-    "retrying",
-    "delivered",
-    *(str(status) for status in (*VERDICTS, Status.BLOCKED, Status.DRY_RUN)),
-)
-"""All values of :func:`result_of`."""
 
 ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 """States in which Airflow does not retry a task instance."""
