@@ -75,8 +75,10 @@ class SignIn:
             self._state.learn(challenge, self._repository)
         if self._token is not None:
             return await self._recover_token(self._token, status)
-        if status != 401 or self._credentials is None:
+        if self._credentials is None:
             return False
+        if status != 401:
+            return self._renews_login(self._credentials)
         if self._header is not None and not self._is_other_scheme(challenge):
             return self._once("login") and self._auth.login.reject(self._credentials)
         if challenge is None or not self._once("challenge"):
@@ -108,9 +110,7 @@ class SignIn:
 
     async def _recover_token(self, token: Token, status: int) -> bool:
         candidates = self._state.candidates(self._repository)
-        refused = self._state.refused_at.get(self._repository, -_REFUSAL_COUNTS_FOR)
-        # A registry that denies 1,000 tags must not cost 1,000 new tokens.
-        denied = time.monotonic() - refused < _REFUSAL_COUNTS_FOR
+        denied = self._is_denied
         if token.scope not in candidates and self._rescopes < _MAX_RESCOPES:
             self._rescopes, self._candidate = self._rescopes + 1, 0
         elif self._was_stored and not denied and self._once("stored"):
@@ -132,6 +132,21 @@ class SignIn:
             self._state.record_refusal(self._repository)
         if status == 401:
             self._auth.drop(self._repository, token)
+
+    def _renews_login(self, used: Credentials) -> bool:
+        """Return True if a 400 or 403 can come from a login that ended, as Amazon answers."""
+        if self._header is None or self._is_denied:
+            return False
+        if self._once("login"):
+            return self._auth.login.reject(used)
+        self._state.record_refusal(self._repository)
+        return False
+
+    @property
+    def _is_denied(self) -> bool:
+        # A registry that denies 1,000 tags must not cost 1,000 new tokens.
+        refused = self._state.refused_at.get(self._repository, -_REFUSAL_COUNTS_FOR)
+        return time.monotonic() - refused < _REFUSAL_COUNTS_FOR
 
     def _is_other_scheme(self, challenge: Challenge | None) -> bool:
         # A registry that moved from Basic to tokens rejects the header of its former challenge.

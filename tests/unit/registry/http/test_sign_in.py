@@ -18,6 +18,7 @@ from aiohttp import web
 from airflow_registry_triggers.registry.client import RegistryClient
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.http import sign_in
+from airflow_registry_triggers.registry.http.credentials import Credentials
 from tests.unit.registry.raw_server import RawServer, Talk, reply
 from tests.unit.registry.scripted_registry import Paging, ScriptedRegistry, SignIn, digest_of
 
@@ -466,3 +467,56 @@ async def test_client_reports_each_token_and_the_basic_value_for_masking(registr
         registry.sign_in.granted.clear()
         await client.list_tags(REPOSITORY)
     assert secrets == ["cm9ib3Q6aHVudGVyMg==", "token-1", "token-2"]
+
+
+class Renewable:
+    """A login whose first password has ended."""
+
+    def __init__(self, *passwords: str) -> None:
+        self.passwords = list(passwords)
+        self.rejected = 0
+
+    key = "renewable"
+
+    async def current(self) -> Credentials:
+        return Credentials("AWS", self.passwords[min(self.rejected, len(self.passwords) - 1)])
+
+    def reject(self, used: Credentials) -> bool:
+        self.rejected += 1
+        return True
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+async def test_basic_login_that_ended_is_renewed_and_the_request_repeated(
+    registry: ScriptedRegistry, status: int
+) -> None:
+    """Amazon answers 403, "Your authorization token has expired", to a Basic login of 12 hours."""
+    registry.put(REPOSITORY, ["v1"])
+    registry.sign_in = SignIn("basic", 'Basic realm="x"', "AWS", "new")
+
+    async def ended(request: web.Request) -> web.Response | None:
+        given = request.headers.get("Authorization")
+        return web.Response(status=status) if given == Credentials("AWS", "old").basic else None
+
+    registry.faults.append(ended)
+    login = Renewable("old", "new")
+    async with RegistryClient(registry.url, login=login) as client:
+        assert await client.list_tags(REPOSITORY) == ["v1"]
+        assert await client.list_tags(REPOSITORY) == ["v1"]
+    assert login.rejected == 1
+
+
+async def test_basic_login_that_is_always_denied_is_renewed_once(registry: ScriptedRegistry) -> None:
+    async def deny(request: web.Request) -> web.Response:
+        if "Authorization" in request.headers:
+            return web.Response(status=403)
+        return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="x"'})
+
+    registry.faults.append(deny)
+    login = Renewable("old", "new")
+    async with RegistryClient(registry.url, login=login) as client:
+        for _ in range(20):
+            with pytest.raises(RegistryError) as caught:
+                await client.list_tags(REPOSITORY)
+            assert caught.value.kind == "credentials"
+    assert login.rejected == 1
