@@ -190,9 +190,19 @@ class Pulp(LoggingServer):
 
     def remove_tag(self, repository: str, tag: str) -> None:
         """Delete a tag; its manifest stays."""
-        found = self.api("GET", f"/repositories/container/container-push/?name={repository}").json()
-        href = found["results"][0]["pulp_href"].removeprefix("/pulp/api/v3")
+        href = self._found("/repositories/container/container/", repository)
         self._finish(self.api("POST", f"{href}untag/", json.dumps({"tag": tag}).encode()))
+
+    def make_private(self, repository: str) -> None:
+        """Let only logins read a repository; a push creates it for everybody."""
+        href = self._found("/distributions/container/container/", repository)
+        self._finish(self.api("PATCH", href, json.dumps({"private": True}).encode()))
+
+    def _found(self, path: str, name: str) -> str:
+        found = self.api("GET", f"{path}?name={name}").json()["results"]
+        if len(found) != 1:
+            raise RuntimeError(f"{path} of Pulp has {len(found)} entries named {name!r}")
+        return str(found[0]["pulp_href"]).removeprefix("/pulp/api/v3")
 
     def sync(self, repository: str, upstream_url: str) -> None:
         """

@@ -51,6 +51,11 @@ class Subject:
         """Push an image under some tags and return its digest."""
         return put_image(self.source, Image(content), repository, tags)
 
+    def make_private(self, repository: str) -> None:
+        """Let only logins read a repository, on a registry that publishes new repositories."""
+        if hasattr(self.source, "make_private"):
+            self.source.make_private(repository)
+
 
 def _docker_registry(folder: Path) -> DockerRegistry:
     return DockerRegistry(folder, protected=True)

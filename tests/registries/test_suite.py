@@ -74,6 +74,7 @@ async def test_poll_with_a_wrong_password_raises_credentials(subject: Subject) -
 @pytest.mark.check("login")
 async def test_poll_of_a_private_repository_without_login_raises(subject: Subject) -> None:
     subject.push("one", "team/private", "v1")
+    subject.make_private("team/private")
     async with subject.client(anonymous=True) as client:
         with pytest.raises(RegistryError) as caught:
             await poll(client, "team/private", Watermark())
