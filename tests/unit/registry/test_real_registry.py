@@ -126,7 +126,9 @@ async def test_poll_while_tags_move_misses_and_invents_no_push(real: DockerRegis
         await cycle(client, killed=False)
         moving.start()
         try:
-            for _ in range(25):
+            for number in itertools.count():
+                if number >= 25 and len(ids) > 20:
+                    break
                 await cycle(client, killed=chosen.random() < 0.3)
                 await asyncio.sleep(chosen.random() * 0.05)
         finally:
@@ -135,7 +137,6 @@ async def test_poll_while_tags_move_misses_and_invents_no_push(real: DockerRegis
         await cycle(client, killed=False)
     assert len(ids) == len(set(ids))
     assert set(consumer) <= set(moving.stands), "invented: a tag that never moved"
-    assert sum(map(len, consumer.values())) > 20
     for tag, stood in moving.stands.items():
         told = consumer.get(tag, [])
         assert told[-1:] == stood[-1:], "missed: what stands now was never told"

@@ -247,7 +247,9 @@ async def test_producer_registry_error_is_logged_once_and_recovery_once(registry
     caplog.set_level(logging.INFO, logger=backoff.__name__)
     tags = registry.repositories.pop("team/app")
     async with stream():
-        await until(lambda: registry.count("GET", "tags/list") >= 3, 15)
+        await until(lambda: "the watcher retries" in caplog.text, 30)
+        asked = registry.count("GET", "tags/list")
+        await until(lambda: registry.count("GET", "tags/list") > asked, 30)
         assert caplog.text.count("the watcher retries") == 1
         registry.repositories["team/app"] = tags
         await until(lambda: "recovered" in caplog.text, 30)
