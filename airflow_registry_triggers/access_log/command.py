@@ -14,10 +14,10 @@ from airflow_registry_triggers.access_log.query import (
     Cursor,
     InvalidFilter,
     Query,
+    filter_of_tests,
     parse_time,
     results_of,
     statuses_of,
-    tests_of,
 )
 from airflow_registry_triggers.access_log.reader import Page, read_page
 from airflow_registry_triggers.webhook.redaction.fields import escape_text
@@ -65,7 +65,7 @@ def _page(args: Namespace) -> Page:
     query = Query(
         statuses=statuses,
         results=results,
-        tests=tests_of(args.tests),
+        tests=filter_of_tests(args.tests),
         notification_id=args.notification_id,
         dag_id=args.dag_id,
         run_id=args.run_id,

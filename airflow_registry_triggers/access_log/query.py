@@ -20,11 +20,11 @@ __all__ = [
     "Cursor",
     "InvalidFilter",
     "Query",
+    "filter_of_tests",
     "keys_of",
     "parse_time",
     "results_of",
     "statuses_of",
-    "tests_of",
 ]
 
 _HTTP = tuple(str(number) for number in range(100, 600))
@@ -214,7 +214,7 @@ def results_of(names: Iterable[str], statuses: tuple[str, ...]) -> tuple[tuple[s
     return results, tuple(status for status in possible if not statuses or status in statuses) or statuses
 
 
-def tests_of(value: str) -> bool | None:
+def filter_of_tests(value: str) -> bool | None:
     """
     Return the filter of tests.
 

@@ -20,10 +20,10 @@ from airflow_registry_triggers.access_log.entries import BODY_FIELDS
 from airflow_registry_triggers.access_log.query import (
     Cursor,
     InvalidFilter,
+    filter_of_tests,
     parse_time,
     results_of,
     statuses_of,
-    tests_of,
 )
 from airflow_registry_triggers.access_log.query import Query as HistoryQuery
 from airflow_registry_triggers.access_log.reader import read_page, read_task_instance
@@ -92,7 +92,7 @@ def _query(
         return HistoryQuery(
             statuses=statuses,
             results=results,
-            tests=tests_of(tests),
+            tests=filter_of_tests(tests),
             notification_id=notification_id,
             digest=digest,
             dag_id=dag_id,

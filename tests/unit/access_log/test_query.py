@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_registry_triggers.access_log.entries import records_of, result_of
-from airflow_registry_triggers.access_log.query import InvalidFilter, Query, results_of, tests_of
+from airflow_registry_triggers.access_log.query import InvalidFilter, Query, filter_of_tests, results_of
 
 CODES = ["200", "302", "422", "503", "timeout", "dns_error", "blocked", "dry_run", "triggered", "untriggered"]
 CODES += ["duplicate", "malformed", "tls_error", "protocol_error"]
@@ -33,12 +33,12 @@ def test_results_of_an_unknown_name_raises_and_names_it():
 
 @pytest.mark.parametrize(("text", "wanted"), [("", None), ("hide", False), ("only", True)])
 def test_tests_of_each_text_is_its_filter(text, wanted):
-    assert tests_of(text) is wanted
+    assert filter_of_tests(text) is wanted
 
 
 def test_tests_of_another_text_raises():
     with pytest.raises(InvalidFilter, match="tests='yes'"):
-        tests_of("yes")
+        filter_of_tests("yes")
 
 
 ENTRY = {
