@@ -24,3 +24,10 @@ with DAG("deploy_each_image", schedule=repository_asset("team/app")):
 
     deploy.expand(push=match.output)
 # [END deploy_each_image]
+
+match.dag.doc_md = """
+**Rule:** tags of `team/app` that match `release-v.*`.
+**Receiver:** the task `deploy`, once for each image; no webhook is sent.
+
+[Access log of this Dag](plugin/access-log?dag_id=deploy_each_image)
+"""

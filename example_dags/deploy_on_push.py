@@ -13,3 +13,10 @@ with DAG("deploy_on_push", schedule=repository_asset("team/app")):
     match = TriggerMatchOperator(task_id="match", tag_regex=r"release-v.*")
     WebhookDeliverOperator(task_id="deliver", notifications=match.output, webhook_conn_id="webhook_default")
 # [END deploy_on_push]
+
+match.dag.doc_md = """
+**Rule:** tags of `team/app` that match `release-v.*`.
+**Receiver:** the Connection `webhook_default`.
+
+[Access log of this Dag](plugin/access-log?dag_id=deploy_on_push)
+"""

@@ -16,3 +16,10 @@ with DAG(
     match = TriggerMatchOperator(task_id="match", collapse="image")
     WebhookDeliverOperator(task_id="deliver", notifications=match.output, webhook_conn_id="webhook_default")
 # [END newest_release]
+
+match.dag.doc_md = """
+**Rule:** the greatest version in `>=1.2 <2` of `team/app`, without `.*-debug`; one tag of each image.
+**Receiver:** the Connection `webhook_default`.
+
+[Access log of this Dag](plugin/access-log?dag_id=newest_release)
+"""

@@ -21,3 +21,10 @@ with DAG(
 
     report()
 # [END notify_on_failure]
+
+dag.doc_md = """
+**Rule:** every failed task.
+**Receiver:** the Connection `alerts`.
+
+[Access log of this Dag](plugin/access-log?dag_id=notify_on_failure)
+"""

@@ -17,3 +17,10 @@ with DAG("notify_slack", schedule=repository_asset("team/app")):
         task_id="notify", notifications=match.output, webhook_conn_id="slack", body_template=MESSAGE
     )
 # [END notify_slack]
+
+match.dag.doc_md = """
+**Rule:** the tag `latest` of `team/app`.
+**Receiver:** Slack, the Connection `slack`.
+
+[Access log of this Dag](plugin/access-log?dag_id=notify_slack)
+"""

@@ -19,3 +19,10 @@ with DAG("record_release_digests", schedule="@daily", catchup=False) as dag:
 
     record()
 # [END record_release_digests]
+
+dag.doc_md = """
+**Rule:** once a day, all tags of `team/app` that begin with `release-v`.
+**Receiver:** the return value of the task `record`; no webhook is sent.
+
+[Access log of this Dag](plugin/access-log?dag_id=record_release_digests)
+"""

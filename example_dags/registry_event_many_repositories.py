@@ -16,3 +16,10 @@ with DAG(
     match = TriggerMatchOperator(task_id="match", trigger_name="any-release", tag_regex=r"release-v.*")
     WebhookDeliverOperator(task_id="deliver", notifications=match.output, webhook_conn_id="webhook_default")
 # [END many_repositories]
+
+match.dag.doc_md = """
+**Rule:** tags of `team/app` and `team/worker` that match `release-v.*`.
+**Receiver:** the Connection `webhook_default`.
+
+[Access log of this Dag](plugin/access-log?dag_id=registry_event_many_repositories)
+"""

@@ -20,4 +20,10 @@ for name, rule in RULES.items():
             webhook_conn_id="webhook_default",
             headers={"X-Environment": name},
         )
+    match.dag.doc_md = f"""
+**Rule:** {rule}, for `team/app`.
+**Receiver:** the Connection `webhook_default`, with the header `X-Environment: {name}`.
+
+[Access log of this Dag](plugin/access-log?dag_id=registry_event_{name})
+"""
 # [END two_rules]

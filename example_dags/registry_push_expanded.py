@@ -26,3 +26,10 @@ with DAG(
         notifications=match.output
     )
 # [END expanded]
+
+match.dag.doc_md = """
+**Rule:** tags of `team/app` that match `release-v.*`.
+**Receiver:** the Connection `webhook_default`, one task instance for each webhook.
+
+[Access log of this Dag](plugin/access-log?dag_id=registry_push_expanded)
+"""

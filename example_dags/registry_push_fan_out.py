@@ -39,3 +39,10 @@ with DAG(
         headers={"X-Environment": "staging"},
     )
 # [END fan_out]
+
+releases.dag.doc_md = """
+**Rule:** `prod` takes tags of `team/app` that match `release-v.*`, `staging` takes `latest` and `main`.
+**Receiver:** the Connection `webhook_default`; the header `X-Environment` names the rule.
+
+[Access log of this Dag](plugin/access-log?dag_id=registry_push_fan_out)
+"""

@@ -33,3 +33,10 @@ with DAG(
         task_id="deliver", notifications=match.output, webhook_conn_id="webhook_default"
     )
 # [END scheduled_chain]
+
+match.dag.doc_md = """
+**Rule:** tags of `team/app` that match `release-v.*`, once a minute.
+**Receiver:** the Connection `webhook_default`.
+
+[Access log of this Dag](plugin/access-log?dag_id=registry_push_to_webhook)
+"""

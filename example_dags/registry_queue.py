@@ -20,3 +20,10 @@ with DAG("registry_queue_match", schedule=Asset("other_registry_messages")):
     match = TriggerMatchOperator(task_id="match", tag_regex=r"release-v.*")
     WebhookDeliverOperator(task_id="deliver", notifications=match.output, webhook_conn_id="webhook_default")
 # [END queue_match]
+
+match.dag.doc_md = """
+**Rule:** tags that match `release-v.*`, from the messages of a queue.
+**Receiver:** the Connection `webhook_default`.
+
+[Access log of this Dag](plugin/access-log?dag_id=registry_queue_match)
+"""

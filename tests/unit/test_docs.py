@@ -238,3 +238,19 @@ def test_files_name_no_machine_and_no_package_index() -> None:
         if path != Path(__file__) and path.is_file() and words.search(path.read_text())
     ]
     assert found == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "example_dags").glob("*.py")), ids=lambda path: path.stem)
+def test_example_dags_say_what_they_deploy_and_link_their_entries(path: Path) -> None:
+    made = ("registry_triggers.py", "trigger_in_python.py")  # the loader writes their texts
+    if path.name in made:
+        pytest.skip("the Dag is made from a trigger")
+    text = path.read_text()
+    dag_ids = re.findall(r'DAG\(\s*f?"([\w{}]+)"', text)
+    texts = re.findall(r'doc_md = f?"""(.*?)"""', text, re.DOTALL)
+    assert texts
+    for documented in texts:
+        assert "**Rule:**" in documented
+        assert "**Receiver:**" in documented
+        (linked,) = re.findall(r"\(plugin/access-log\?dag_id=([\w{}]+)\)", documented)
+        assert linked in dag_ids
