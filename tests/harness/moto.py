@@ -139,6 +139,7 @@ class Passed:
     method: str
     path: str
     status: int
+    has_login: bool
 
 
 class EcrGate(Server):
@@ -166,12 +167,16 @@ class EcrGate(Server):
         else:
             kept = {name: value for name, value in headers.items() if name in ("accept", "accept-encoding")}
             answer = request(method, self._registry + path, headers=kept)
-        self.seen.append(Passed(method, path, answer.status))
+        self.seen.append(Passed(method, path, answer.status, "authorization" in headers))
         return answer
 
     def count(self, method: str, status: int = 200) -> int:
         """Return the number of requests so far with this method and this status."""
         return sum(seen.method == method and seen.status == status for seen in self.seen)
+
+    def rejected_logins(self) -> int:
+        """Return the number of requests so far with a token that was not valid."""
+        return sum(seen.has_login and seen.status == 401 for seen in self.seen)
 
     def forget(self) -> None:
         """Leave the requests so far out of the counts."""

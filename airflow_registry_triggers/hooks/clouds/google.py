@@ -69,15 +69,17 @@ def _own_credentials(request: CloudRequest) -> Any:
     if path := _text(request, "key_path"):
         found: Any = service_account.Credentials.from_service_account_file(path, scopes=scopes)
     elif key := _document(request, "keyfile_dict"):
-        found = service_account.Credentials.from_service_account_info(_with_line_ends(key), scopes=scopes)
+        # Reading an RSA key checks it, for 50 ms with the interpreter locked; it cannot change here.
+        found = request.kept.get("account")
+        if found is None:
+            found = service_account.Credentials.from_service_account_info(_with_line_ends(key), scopes=scopes)
+            request.kept["account"] = found
     elif config := _value(request, "credential_config_file"):
-        load: Any = google.auth.load_credentials_from_file
-        if not isinstance(config, str) or config.lstrip().startswith("{"):
-            load, config = (
-                google.auth.load_credentials_from_dict,
-                _document(request, "credential_config_file"),
-            )
-        found, _ = load(config, scopes=scopes)
+        if isinstance(config, str) and not config.lstrip().startswith("{"):
+            found, _ = google.auth.load_credentials_from_file(config, scopes=scopes)
+        else:
+            document = _document(request, "credential_config_file")
+            found, _ = google.auth.load_credentials_from_dict(document, scopes=scopes)
     else:
         found, _ = google.auth.default(scopes=scopes)
     chain = _chain(request)

@@ -30,6 +30,7 @@ class CloudRequest:
     :param ca_file: PEM file for TLS connections to the registry; empty for the system's certificates
     :param proxy: URL of the proxy to the registry; empty for the environment's
     :param instance_id: id of an Enterprise instance of Alibaba
+    :param kept: objects of the SDK that the next fetch of this login uses too
     """
 
     connection: Connection = field(repr=False)
@@ -38,6 +39,7 @@ class CloudRequest:
     ca_file: str = ""
     proxy: str = field(default="", repr=False)
     instance_id: str = ""
+    kept: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def extra(self) -> Mapping[str, Any]:

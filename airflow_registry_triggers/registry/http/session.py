@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ from airflow_registry_triggers.registry.http.tokens import TokenStore
 from airflow_registry_triggers.registry.http.usage import count_request
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from yarl import URL
 
 __all__ = ["Transport", "forget_everything"]
@@ -141,7 +144,10 @@ class Transport:
             # Before the slot is taken: a token request takes a slot of its own.
             prepared = {origin: await sign_in.header() for origin, sign_in in sign_ins.items()}
             request = Request(method, url, headers, max_bytes, prepared, shown)
-            answer = await self.send_once(request, limits)
+            async with self._turn() as connections:
+                if any(sign_in.is_outdated() for sign_in in sign_ins.values()):
+                    continue
+                answer = await self._exchanged(connections, request, limits)
             origin = answer.url.origin()
             if answer.status not in REFUSALS:
                 if origin in sign_ins:
@@ -195,17 +201,25 @@ class Transport:
         :param limits: deadlines
         :raises RegistryError: the registry did not answer
         """
+        async with self._turn() as connections:
+            return await self._exchanged(connections, request, limits)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[Connections]:
         if self._slots is None or self._connections is None:
             raise RuntimeError(
                 "use the client as a context manager: async with RegistryClient(...) as client"
             )
         async with self._slots:
             await self.memory.pause.wait()
-            started = time.monotonic()
-            answer = await exchange(self._connections, request, limits)
-            count_request(answer.headers)
-            self._apply_limits(answer, started)
-            return answer
+            yield self._connections
+
+    async def _exchanged(self, connections: Connections, request: Request, limits: Limits) -> Answer:
+        started = time.monotonic()
+        answer = await exchange(connections, request, limits)
+        count_request(answer.headers)
+        self._apply_limits(answer, started)
+        return answer
 
     async def _open(self) -> None:
         async with self._opening:

@@ -45,6 +45,7 @@ class SignIn:
         self._header: str | None = None
         self._token: Token | None = None
         self._was_stored = False
+        self._knew_challenge = False
 
     async def header(self) -> str | None:
         """
@@ -55,6 +56,7 @@ class SignIn:
         self._token = None
         self._credentials = await self._auth.credentials()
         challenge = self._state.challenge
+        self._knew_challenge = challenge is not None
         if self._credentials.bearer or challenge is None:
             self._header = self._credentials.bearer
         elif challenge.scheme == "basic":
@@ -63,6 +65,16 @@ class SignIn:
             self._token, self._was_stored = await self._next_token()
             self._header = self._token.header
         return self._header
+
+    def is_outdated(self) -> bool:
+        """
+        Return True, once, if the registry has sent its challenge since a header without login was made.
+
+        Of a thousand requests that start at once, only those in flight receive a 401.
+        """
+        if self._header is not None or self._state.challenge is None or self._knew_challenge:
+            return False
+        return self._once("outdated")
 
     async def recover(self, status: int, challenges: Iterable[Challenge]) -> bool:
         """

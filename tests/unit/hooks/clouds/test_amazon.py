@@ -134,6 +134,8 @@ async def test_poll_of_1000_watchers_that_start_at_once_requests_one_token(conne
     found = await asyncio.gather(*(one.poll(Watermark(), TagRule(tags=["v1"])) for _ in range(1000)))
     assert shim.calls == 1
     assert gate.count("HEAD") == 1000
+    assert gate.count("HEAD", 401) <= 10, "only the requests in flight learn the challenge"
+    assert gate.rejected_logins() == 0
     assert {str(poll.watermark_after.to_dict()) for poll in found}
     assert len(found) == 1000
 

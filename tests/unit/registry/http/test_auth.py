@@ -376,3 +376,28 @@ async def test_error_after_an_echoed_login_contains_no_secret(bearer: ScriptedRe
         text = f"{error!r} {error} {vars(error)}"
         assert not [secret for secret in (token, "planted-password", basic) if secret in text]
         error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize("scheme", ["basic", "bearer"])
+async def test_login_of_many_requests_that_start_at_once_costs_a_401_only_for_those_in_flight(
+    registry: ScriptedRegistry, scheme: str
+) -> None:
+    registry.put(REPOSITORY, [f"v{number}" for number in range(200)])
+    challenge = 'Basic realm="scripted"' if scheme == "basic" else SignIn.challenge
+    registry.sign_in = SignIn(scheme=scheme, challenge=challenge, username="robot", password="secret")
+    async with RegistryClient(registry.url, "robot", "secret", max_in_flight=4) as client:
+        found = await asyncio.gather(*(client.digest(REPOSITORY, f"v{number}") for number in range(200)))
+    assert set(found) == {digest_of("first")}
+    assert 200 < registry.by_kind["head"] <= 204
+
+
+async def test_login_that_is_refused_for_many_requests_at_once_is_an_error_for_each(
+    registry: ScriptedRegistry,
+) -> None:
+    registry.put(REPOSITORY, TAGS)
+    registry.sign_in = SignIn(scheme="basic", challenge='Basic realm="scripted"', username="x", password="y")
+    async with RegistryClient(registry.url, "robot", "secret", max_in_flight=2) as client:
+        found = await asyncio.gather(
+            *(client.digest(REPOSITORY, tag) for tag in TAGS), return_exceptions=True
+        )
+    assert {getattr(error, "kind", None) for error in found} == {"credentials"}
