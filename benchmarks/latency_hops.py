@@ -185,16 +185,12 @@ def main() -> None:
     print(
         f"LocalExecutor, polls 1 s apart, idle sleep {args.idle:g} s, {args.pushes} pushes; seconds, median\n"
     )
-    results = {name: measured(name, args.idle, args.pushes) for name in args.databases}
-    print(f"| hop | {' | '.join(results)} |\n|{'---|' * (len(results) + 1)}")
-    for name, (first, last) in HOPS.items():
-        cells = [
-            f"{statistics.median(push[last] - push[first] for push in found):.2f}"
-            for found, _ in results.values()
-        ]
-        print(f"| {name} | {' | '.join(cells)} |")
-    for name, (_, periods) in results.items():
-        print(f"\n{name}: seconds between two collections: median {statistics.median(periods):.3f}")
+    for name in args.databases:
+        found, periods = measured(name, args.idle, args.pushes)
+        print(f"| hop | {name} |\n|---|---|")
+        for hop, (first, last) in HOPS.items():
+            print(f"| {hop} | {statistics.median(push[last] - push[first] for push in found):.2f} |")
+        print(f"\nseconds between two collections: median {statistics.median(periods):.3f}\n", flush=True)
 
 
 if __name__ == "__main__":

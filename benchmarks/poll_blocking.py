@@ -7,7 +7,7 @@ The longest time for which a poll of a large repository blocks the event loop.
 
 The registry runs in a process of its own and lists all tags with their digests on pages of 1,000 tags, or on
 a single page (``--page 0``). The same event loop sleeps for a millisecond in a loop, and its lateness is
-measured: at the first poll (a baseline), at an unchanged poll, and at a poll in which every tag was pushed.
+measured: at the first poll (a baseline), at an unchanged poll, and at polls in which every tag was pushed.
 Loading and storing the watermark are included. Prints Markdown.
 """
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import multiprocessing
 import time
@@ -25,6 +26,7 @@ from aiohttp import web
 
 from airflow_registry_triggers.common.state_store import WatermarkStore
 from airflow_registry_triggers.registry.client import RegistryClient
+from airflow_registry_triggers.registry.errors import StormHeld
 from airflow_registry_triggers.registry.poll import poll
 
 if TYPE_CHECKING:
@@ -32,6 +34,14 @@ if TYPE_CHECKING:
 
 REPOSITORY = "team/app"
 PAUSE = 0.001
+
+POLLS = {
+    "first poll": 500,
+    "unchanged poll": 500,
+    "every tag pushed, held by `storm_limit`": 500,
+    "every tag pushed, without `storm_limit`": None,
+}
+"""Name of the poll to its ``storm_limit``."""
 
 
 class MemoryStore:
@@ -92,8 +102,15 @@ def run_registry(pipe: Connection, tags: int, page: int) -> None:
 
 @contextlib.asynccontextmanager
 async def measured(name: str):
-    """Print the time of a block and the longest lateness of the event loop meanwhile."""
-    longest = 0.0
+    """Print the time of a block, and the longest lateness of the event loop and garbage collection in it."""
+    longest = longest_collection = collection_began = 0.0
+
+    def collected(phase: str, _: Any) -> None:
+        nonlocal longest_collection, collection_began
+        if phase == "start":
+            collection_began = time.perf_counter()
+        else:
+            longest_collection = max(longest_collection, time.perf_counter() - collection_began)
 
     async def watch() -> None:
         nonlocal longest
@@ -105,25 +122,33 @@ async def measured(name: str):
     watcher = asyncio.create_task(watch())
     await asyncio.sleep(0.05)
     longest = 0.0
+    gc.callbacks.append(collected)
     began = time.perf_counter()
     yield
     took = time.perf_counter() - began
     await asyncio.sleep(0.01)
+    gc.callbacks.remove(collected)
     watcher.cancel()
-    print(f"| {name} | {took:.2f} s | {longest * 1000:.0f} ms |", flush=True)
+    print(
+        f"| {name} | {took:.2f} s | {longest * 1000:.0f} ms | {longest_collection * 1000:.0f} ms |",
+        flush=True,
+    )
 
 
 async def measure(url: str) -> None:
     store = MemoryStore()
     watermarks = WatermarkStore(store)  # type: ignore[arg-type]
     async with RegistryClient(url) as client:
-        for name in ("first poll", "unchanged poll", "every tag pushed"):
-            if name == "every tag pushed":
+        for name, limit in POLLS.items():
+            if name.startswith("every"):
                 await _next_generation(url)
             async with measured(name):
                 watermark = await watermarks.aload()
-                found = await poll(client, REPOSITORY, watermark, storm_limit=None, flap_limit=10)
-                await watermarks.asave(found.watermark_before, watermark)
+                try:
+                    found = await poll(client, REPOSITORY, watermark, storm_limit=limit)
+                    await watermarks.asave(found.watermark_before, watermark)
+                except StormHeld:
+                    continue
             print(f"<!-- {found.watermark_after}, {len(found.notifications)} notifications -->", flush=True)
 
 
@@ -146,7 +171,8 @@ def main() -> None:
     registry.start()
     url = f"http://127.0.0.1:{ours.recv()}"
     print(f"{options.tags:,} tags with digests in the listing, {options.page or options.tags:,} on a page\n")
-    print("| poll | wall | longest block of the event loop |\n|---|---|---|", flush=True)
+    print("| poll | wall | longest block of the event loop | longest garbage collection |")
+    print("|---|---|---|---|", flush=True)
     try:
         asyncio.run(measure(url))
     finally:

@@ -15,6 +15,7 @@ from airflow_registry_triggers.registry.client import ACCEPT
 from airflow_registry_triggers.registry.comparison import Comparison
 from airflow_registry_triggers.registry.errors import RegistryError, StormHeld
 from airflow_registry_triggers.registry.flapping import DEFAULT_FLAP_LIMIT, MIN_INTERVAL
+from airflow_registry_triggers.registry.http.collection_pause import collection_paused
 from airflow_registry_triggers.registry.newest import NewestComparison
 from airflow_registry_triggers.registry.notification_builder import NotificationBuilder, Push
 from airflow_registry_triggers.registry.poll_memory import PollMemory
@@ -124,16 +125,21 @@ async def poll(
         only = None  # the greatest tag is known from a listing alone
     result, bulk = await _found(client, repository, comparison, memory, moment.timestamp(), only)
     size = len(result.digests) + len(result.unknown) + len(result.not_asked)
-    pushes = await compute(size, lambda: comparison.pushes(result))
-    confirmed = await compute(
-        len(pushes), lambda: memory.confirmed(pushes, result.unknown, confirm_polls, only)
-    )
-    admitted = await compute(
-        len(confirmed), lambda: memory.admitted(confirmed, flap_limit, moment.timestamp())
-    )
-    if storm_limit is not None and len(admitted) > storm_limit:
-        raise StormHeld(len(admitted), storm_limit, repository)
+
+    def compared() -> tuple[list[Push], list[Push]]:
+        pushes = comparison.pushes(result)
+        confirmed = memory.confirmed(pushes, result.unknown, confirm_polls, only)
+        return pushes, memory.admitted(confirmed, flap_limit, moment.timestamp())
+
+    with collection_paused():
+        pushes, admitted = await compute(size, compared)
+        if storm_limit is not None and (number := len(admitted)) > storm_limit:
+            # The traceback of the error keeps these lists.
+            pushes.clear()
+            admitted.clear()
+            raise StormHeld(number, storm_limit, repository)
     watermark_before = await compute(size, lambda: comparison.watermark_before)
+    found = await compute(len(admitted), lambda: _built(builder, admitted, watermark_before))
     note = comparison.note if isinstance(comparison, NewestComparison) else ""
     warnings = [
         *comparison.warnings(repository),
@@ -144,7 +150,6 @@ async def poll(
     for warning in warnings:
         log.warning("%s", warning)
     memory.record(pushes, moment.timestamp(), size, only, bulk)
-    found = await compute(len(admitted), lambda: _built(builder, admitted, watermark_before))
     return Poll(*found, unknown=result.unknown, warnings=warnings, note=note)
 
 

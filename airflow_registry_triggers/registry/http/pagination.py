@@ -14,6 +14,7 @@ from yarl import URL
 from airflow_registry_triggers.addresses.table import parse_address
 from airflow_registry_triggers.oci_names import is_digest, is_tag
 from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.http.collection_pause import collection_paused
 from airflow_registry_triggers.registry.http.headers import MAX_HEADER
 from airflow_registry_triggers.registry.http.json_pages import count_elements, is_small, parse_page
 
@@ -98,12 +99,14 @@ class ListingReader:
         :raises RegistryError: there are too many tags, or too many pages without a new tag
         """
         if is_small(body):
-            is_page = self._read(body)
+            with collection_paused():
+                is_page = self._read(body)
         elif count_elements(body) > self._limits.page_elements:
             raise self._refused(f"a page has more than {self._limits.page_elements:,} elements")
         else:
             # A page of 16 MiB takes up to a second; in a thread the event loop continues.
-            is_page = await asyncio.to_thread(self._read, body)
+            with collection_paused():
+                is_page = await asyncio.to_thread(self._read, body)
         if len(self._tags) > self._limits.tags:
             raise self._refused(f"the listing has more than {self._limits.tags:,} tags")
         if self._idle > self._limits.idle_pages:
