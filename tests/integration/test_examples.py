@@ -30,13 +30,29 @@ EVENT_DRIVEN = {
     "deploy_each_image",
     "deploy_on_push",
     "newest_release",
-    "notify_slack",
     "registry_event_many_repositories",
     "registry_event_two_rules",
     "registry_triggers",
     "trigger_in_python",
 }
 OTHERS = {"notify_on_failure", "record_release_digests"}
+AFTER_THE_MATCH = {
+    "approval_then_deliver",
+    "argocd_image_updater",
+    "change_window",
+    "cloud_run_job",
+    "coolify_deploy",
+    "ecs_deploy",
+    "flux_receiver",
+    "github_dispatch",
+    "jenkins_job",
+    "kubernetes_rollout",
+    "portainer_service",
+    "signed_images_only",
+    "slack_message",
+    "smoke_test_by_digest",
+}
+"""Run by test_after_the_match.py."""
 QUEUES = {"registry_queue"}  # test_push_mode.py runs it
 
 
@@ -65,7 +81,7 @@ def notification(tag: str, digest: str) -> dict[str, Any]:
 
 
 def test_examples_are_all_run_by_a_test() -> None:
-    assert FORMS == SCHEDULED | EVENT_DRIVEN | OTHERS | QUEUES
+    assert FORMS == SCHEDULED | EVENT_DRIVEN | OTHERS | AFTER_THE_MATCH | QUEUES
 
 
 @pytest.mark.parametrize(
@@ -125,16 +141,6 @@ def test_two_rules_example_delivers_each_tag_for_its_own_rule(chain: Chain) -> N
     assert run.states == {"match": "success", "deliver": "success"}
     (sent,) = chain.receiver.received("/hook")
     assert (sent.json()["push_data"]["tag"], sent.header("X-Environment")) == ("main", "staging")
-
-
-def test_notify_slack_posts_its_message(chain: Chain, connect: Callable[..., None]) -> None:
-    connect("slack", conn_type="webhook", schema="http", host="127.0.0.1", port=chain.receiver.port, extra={"path": "/slack"})  # fmt: skip
-
-    run = run_dag(load("notify_slack").match.dag, conf={"notification": notification("latest", "sha256:1")})
-
-    assert run.states["notify"] == "success"
-    (sent,) = chain.receiver.received("/slack")
-    assert sent.json() == {"text": "team/app:latest was pushed, sha256:1"}
 
 
 def test_notify_on_failure_sends_a_webhook(chain: Chain, connect: Callable[..., None]) -> None:
