@@ -22,3 +22,10 @@ with DAG("approval_then_deliver", schedule=repository_asset("team/app")):
     )
     match >> approve >> deliver
 # [END approval_then_deliver]
+
+match.dag.doc_md = """
+**Rule:** versions `>=1` of `team/app`.
+**Receiver:** the Connection `webhook_default`, after a person approves.
+
+[Access log of this Dag](plugin/access-log?dag_id=approval_then_deliver)
+"""

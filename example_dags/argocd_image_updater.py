@@ -15,3 +15,10 @@ with DAG("argocd_image_updater", schedule=repository_asset("team/app")):
         task_id="deliver", notifications=match.output, webhook_conn_id="argocd_image_updater"
     )
 # [END argocd_image_updater]
+
+match.dag.doc_md = """
+**Rule:** releases of `team/app`.
+**Receiver:** Argo CD Image Updater, the Connection `argocd_image_updater`.
+
+[Access log of this Dag](plugin/access-log?dag_id=argocd_image_updater)
+"""

@@ -22,3 +22,10 @@ with DAG(
     match = TriggerMatchOperator(task_id="match", semver="*", notifications=push.output)
     WebhookDeliverOperator(task_id="deliver", notifications=match.output, webhook_conn_id="webhook_default")
 # [END change_window]
+
+match.dag.doc_md = """
+**Rule:** releases of `team/app`, from 22:00 to 23:55 on weekdays.
+**Receiver:** the Connection `webhook_default`.
+
+[Access log of this Dag](plugin/access-log?dag_id=change_window)
+"""

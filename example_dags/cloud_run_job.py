@@ -23,3 +23,10 @@ with DAG("cloud_run_job", schedule=repository_asset("team/app")):
         task_id="update", project_id="my-project", region="europe-west1", job_name="app", retries=3
     ).expand(job=match.output.map(job_of))
 # [END cloud_run_job]
+
+match.dag.doc_md = """
+**Rule:** releases of `team/app`.
+**Receiver:** the task `update`, once for each image; no webhook is sent.
+
+[Access log of this Dag](plugin/access-log?dag_id=cloud_run_job)
+"""

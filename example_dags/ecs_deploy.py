@@ -27,3 +27,10 @@ with DAG("ecs_deploy", schedule=repository_asset("team/app")):
 
     deploy.expand(push=match.output)
 # [END ecs_deploy]
+
+match.dag.doc_md = """
+**Rule:** releases of `team/app`.
+**Receiver:** the task `deploy`, once for each image; no webhook is sent.
+
+[Access log of this Dag](plugin/access-log?dag_id=ecs_deploy)
+"""

@@ -30,3 +30,10 @@ with DAG("github_dispatch", schedule=repository_asset("team/app")):
         body_template=DISPATCH,
     )
 # [END github_dispatch]
+
+match.dag.doc_md = """
+**Rule:** releases of `team/app`.
+**Receiver:** GitHub Actions, the Connection `github_dispatch`.
+
+[Access log of this Dag](plugin/access-log?dag_id=github_dispatch)
+"""

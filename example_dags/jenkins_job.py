@@ -13,3 +13,10 @@ with DAG("jenkins_job", schedule=repository_asset("team/app")):
     match = TriggerMatchOperator(task_id="match", tag_regex=r"release-v.*")
     WebhookDeliverOperator(task_id="deliver", notifications=match.output, webhook_conn_id="jenkins")
 # [END jenkins_job]
+
+match.dag.doc_md = """
+**Rule:** tags of `team/app` that match `release-v.*`.
+**Receiver:** Jenkins, the Connection `jenkins`.
+
+[Access log of this Dag](plugin/access-log?dag_id=jenkins_job)
+"""

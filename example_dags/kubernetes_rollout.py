@@ -26,3 +26,10 @@ with DAG("kubernetes_rollout", schedule=repository_asset("team/app")):
 
     roll_out.expand(push=match.output)
 # [END kubernetes_rollout]
+
+match.dag.doc_md = """
+**Rule:** releases of `team/app`.
+**Receiver:** the task `roll_out`, once for each image; no webhook is sent.
+
+[Access log of this Dag](plugin/access-log?dag_id=kubernetes_rollout)
+"""

@@ -16,4 +16,10 @@ for tag in ("latest", "stable"):
         WebhookDeliverOperator(
             task_id="deliver", notifications=match.output, webhook_conn_id=f"portainer_{tag}"
         )
+    match.dag.doc_md = f"""
+**Rule:** the tag `{tag}` of `team/app`.
+**Receiver:** Portainer, the Connection `portainer_{tag}`.
+
+[Access log of this Dag](plugin/access-log?dag_id=portainer_{tag})
+"""
 # [END portainer_service]

@@ -33,3 +33,10 @@ with DAG("signed_images_only", schedule=repository_asset("team/app")):
         task_id="deliver", notifications=signed(match.output), webhook_conn_id="webhook_default"
     )
 # [END signed_images_only]
+
+match.dag.doc_md = """
+**Rule:** releases of `team/app`.
+**Receiver:** the Connection `webhook_default`, for images with a valid signature.
+
+[Access log of this Dag](plugin/access-log?dag_id=signed_images_only)
+"""

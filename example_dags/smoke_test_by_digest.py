@@ -27,3 +27,10 @@ with DAG("smoke_test_by_digest", schedule=repository_asset("team/app")):
     )
     smoke >> deliver
 # [END smoke_test_by_digest]
+
+match.dag.doc_md = """
+**Rule:** releases of `team/app`.
+**Receiver:** the Connection `webhook_default`, after the smoke test of each image.
+
+[Access log of this Dag](plugin/access-log?dag_id=smoke_test_by_digest)
+"""
