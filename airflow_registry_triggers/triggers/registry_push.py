@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from airflow.triggers.shared_stream import SharedStreamProducer
 
+    from airflow_registry_triggers.hooks.registry_target import RegistryTarget
     from airflow_registry_triggers.registry.scope import FirstRun
     from airflow_registry_triggers.watcher.push_batch import PushBatch
 
@@ -105,7 +106,9 @@ class RegistryChangeTrigger(BaseTrigger):
             only = await timer.wait(full_poll_at, holds_hints=failures > 0)
             retry_after = 0.0
             try:
-                if await self._differs(store, rule, memory, only):
+                target = await RegistryHook(self.registry_conn_id).atarget(self.repository)
+                timer.follow(target)
+                if await self._differs(target, store, rule, memory, only):
                     # The worker's poll is one more that has to find the same digests.
                     yield {"status": "changed", "confirmations": memory.confirmations.to_dict()}
                 failures = 0
@@ -119,10 +122,14 @@ class RegistryChangeTrigger(BaseTrigger):
                 full_poll_at = time.monotonic() + retry_after + self._pause(failures, only)
 
     async def _differs(
-        self, store: WatermarkStore, rule: TagRule, memory: PollMemory, only: Collection[str] | None
+        self,
+        target: RegistryTarget,
+        store: WatermarkStore,
+        rule: TagRule,
+        memory: PollMemory,
+        only: Collection[str] | None,
     ) -> bool:
         watermark = await store.aload()
-        target = await RegistryHook(self.registry_conn_id).atarget(self.repository)
         found = await target.poll(
             watermark, rule, checked_first_run(self.first_run), memory, newest=self.newest, only=only
         )

@@ -10,6 +10,7 @@ rows that somebody needs once a second and wakes the waiters of the repositories
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 import time
@@ -23,6 +24,8 @@ from airflow_registry_triggers.watcher.connection_cache import MAX_AGE, target_f
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from airflow_registry_triggers.hooks.registry_target import RegistryTarget
 
 __all__ = ["HintReader", "HintWaiter", "hint_waiter"]
 
@@ -68,6 +71,7 @@ class HintWaiter:
         self._conn_id = conn_id
         self._repository = repository
         self._name = (conn_id, RepositoryReference.parse(repository).name)
+        self._is_followed = False
         self._tags: set[str] = set()
         self._woken = asyncio.Event()
         reader.join(self)
@@ -84,7 +88,8 @@ class HintWaiter:
         :param seconds: the longest wait
         :return: the tags to poll now, ``*`` for all; None after the time, and empty after :meth:`wake`
         """
-        await self._follow_connection()
+        if not self._is_followed:
+            await self._follow_connection()
         if seconds > 0 and not self._woken.is_set():
             try:
                 async with asyncio.timeout(seconds):
@@ -113,12 +118,13 @@ class HintWaiter:
         self._woken.clear()
         return tags
 
-    async def _follow_connection(self) -> None:
-        """Read from the Connection which rows may contain hints; an error changes nothing."""
-        try:
-            target = await target_for(self._conn_id, self._repository, MAX_AGE)
-        except Exception:
-            return
+    def follow(self, target: RegistryTarget) -> None:
+        """
+        Read the rows that the Connection allows; :meth:`wait` reads no Connection then.
+
+        :param target: as the last poll used it
+        """
+        self._is_followed = True
         rows = {
             WEBHOOK_HINTS_KEY: target.settings.webhook_hints,
             TASK_HINTS_KEY: target.settings.queue_hints,
@@ -128,6 +134,13 @@ class HintWaiter:
         if (keys, name) != (self.keys, self._name):
             self.keys, self._name = keys, name
             self._reader.follow(self)
+
+    async def _follow_connection(self) -> None:
+        """Read the Connection; an error changes nothing."""
+        with contextlib.suppress(Exception):
+            target = await target_for(self._conn_id, self._repository, MAX_AGE)
+            self.follow(target)
+            self._is_followed = False
 
 
 class HintReader:

@@ -12,6 +12,7 @@ from airflow_registry_triggers.watcher.hint_schedule import HintSchedule
 from airflow_registry_triggers.watcher.hints import hint_waiter
 
 if TYPE_CHECKING:
+    from airflow_registry_triggers.hooks.registry_target import RegistryTarget
     from airflow_registry_triggers.watcher.hints import HintWaiter
 
 __all__ = ["PollTimer"]
@@ -56,6 +57,10 @@ class PollTimer:
             self._schedule.add(hinted or (), time.monotonic())
         self.full_poll_begins()
         return None
+
+    def follow(self, target: RegistryTarget) -> None:
+        """Take hints as the Connection allows; see :meth:`HintWaiter.follow`."""
+        self._waiter.follow(target)
 
     def full_poll_begins(self) -> None:
         """Forget the hints that a full poll replaces; their repeats stay, for tags not readable yet."""

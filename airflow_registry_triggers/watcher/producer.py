@@ -117,6 +117,8 @@ class RegistryProducer(SharedStreamProducer):
                 await self._all_acknowledged.wait()
             if self._backoff.failures == failures:
                 self._backoff.record_success()
+            if self._target is not None:
+                timer.follow(self._target)
             if only is None or self._backoff.failures or not pause:
                 wait = self._seconds_until(began + pause) if pause else 0.0
                 self._full_poll_at = time.monotonic() + wait

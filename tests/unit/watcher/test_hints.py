@@ -212,3 +212,16 @@ async def test_hint_waiter_with_a_secret_of_15_characters_still_reads(rows, extr
     async with waiting() as waiter:
         rows.hint(["v1"])
         assert await waiter.wait(5) == {"v1"}
+
+
+async def test_hint_waiter_that_follows_a_target_reads_no_connection(rows, extra, monkeypatch):
+    target = await connection_cache.target_for("conn", "team/app", 30.0)
+
+    async def never(conn_id):
+        pytest.fail("read")
+
+    monkeypatch.setattr(RegistryHook, "aget_connection", never)
+    async with waiting() as waiter:
+        waiter.follow(target)
+        rows.hint(["v1"])
+        assert await waiter.wait(5) == {"v1"}
