@@ -82,7 +82,7 @@ chaos-short:  ## the same for a minute and a half
 	@$(STAGE) chaos-short $(PYTEST) -s -m 'chaos and short' $(ARGS)
 
 bench:  ## measure against the floor and against what would be used instead (ARGS names some)
-	@$(STAGE) setup .ci/setup postgresql redis-server
+	@$(STAGE) setup .ci/setup postgresql redis-server moto
 	@$(STAGE) bench $(BIN)/python -m benchmarks $(ARGS)
 
 build: setup  ## source distribution and wheel in dist/
