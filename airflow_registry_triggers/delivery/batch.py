@@ -95,7 +95,9 @@ class DeliveryBatch:
         self._is_test = is_test
         left = 0 if is_test else ti.max_tries + 1 - ti.try_number
         self._next_try = NextTry(task.retries or 0, left, isinstance(task.retry_policy, WebhookRetryPolicy))
-        self._journal = DeliveryJournal(context["task_state_store"], ti.max_tries)
+        self._journal = DeliveryJournal(
+            context["task_state_store"], ti.max_tries, is_first_try=ti.try_number == 1
+        )
         self._writer = JournalWriter(self._journal, report, log)
         self._results: dict[str, Result] = {}
         self._log = log

@@ -35,12 +35,14 @@ class DeliveryJournal:
 
     :param store: the task's state store
     :param max_tries: ``max_tries`` of the task instance; counts the clears
+    :param is_first_try: whether this is the task's first try, which cannot have earlier attempts: Airflow
+        raises the number whenever it schedules the task. The store is not read then
     """
 
-    def __init__(self, store: Store, max_tries: int) -> None:
+    def __init__(self, store: Store, max_tries: int, *, is_first_try: bool = False) -> None:
         self._store = store
         self._clear_generation = max_tries
-        head = store.get(STATE_KEY) or {"parts": 0, "newest": []}
+        head = (None if is_first_try else store.get(STATE_KEY)) or {"parts": 0, "newest": []}
         self._parts: int = head["parts"]
         self._newest: list[dict[str, Any]] = head["newest"]
         self._unwritten: deque[dict[str, Any]] = deque()

@@ -56,6 +56,7 @@ class JournalWriter:
         self._failing_since: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_stopped = False
+        self._is_released = False
 
     def start(self, on_interruption: Callable[[BaseException], None] | None = None) -> None:
         """
@@ -89,7 +90,8 @@ class JournalWriter:
             raise JournalUnavailable(f"the journal could not be written for {PATIENCE:.0f} s") from None
 
     def release(self) -> None:
-        """End the waits: the batch stops, and its workers see that."""
+        """End all waits for good: the batch stops, and its workers see that."""
+        self._is_released = True
         self._writable.set()
 
     async def close(self, *, tries: int, is_stopped: bool = False) -> None:
@@ -145,7 +147,7 @@ class JournalWriter:
             # A thread cannot be stopped: its write continues, and the sending waits for its result.
             await asyncio.wait([writing], timeout=SLOW_SECONDS)
             if not writing.done():
-                self._writable.clear()
+                self._pause()
             is_written = await asyncio.shield(writing)
         except asyncio.CancelledError:
             await writing
@@ -153,8 +155,12 @@ class JournalWriter:
         if is_written:
             self._writable.set()
         else:
-            self._writable.clear()
+            self._pause()
         return is_written
+
+    def _pause(self) -> None:
+        if not self._is_released:
+            self._writable.clear()
 
     async def _flush(self) -> bool:
         try:

@@ -102,3 +102,12 @@ def test_journal_killed_between_two_writes_keeps_the_parts_before(attempts_in_a_
         assert [again.is_final(f"{number}-0") for number in range(4)] == [
             number <= part for number in range(4)
         ]
+
+
+def test_journal_of_a_first_try_reads_nothing():
+    class Unreadable(MemoryStore):
+        def get(self, key, default=None):
+            raise AssertionError(f"{key} is read")
+
+    journal = DeliveryJournal(Unreadable(), 8, is_first_try=True)
+    assert not journal.is_final("a")
