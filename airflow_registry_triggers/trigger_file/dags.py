@@ -4,47 +4,30 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
-import operator
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.sdk import DAG
 from airflow.sdk.definitions.context import get_parsing_context
 
-from airflow_registry_triggers.assets.oci import repository_asset
 from airflow_registry_triggers.hooks.webhook_target import allowed_networks
-from airflow_registry_triggers.operators.trigger_match import TriggerMatchOperator
-from airflow_registry_triggers.operators.webhook_deliver import WebhookDeliverOperator
-from airflow_registry_triggers.tag_rule import CONDITIONS
-from airflow_registry_triggers.trigger_file.fields import watched_rule
 from airflow_registry_triggers.trigger_file.held import HeldTriggerOperator, held_text
 from airflow_registry_triggers.trigger_file.loader import load
-from airflow_registry_triggers.trigger_file.names import DISABLED_TAG, HELD_TAG, PREFIX, TAG
+from airflow_registry_triggers.trigger_file.names import HELD_TAG, PREFIX, TAG
 from airflow_registry_triggers.trigger_file.problems import Problem
-from airflow_registry_triggers.trigger_file.summary import dag_ids, receiver_of, rule_of
+from airflow_registry_triggers.trigger_file.summary import dag_ids
+from airflow_registry_triggers.trigger_file.trigger_dag import assets_of, trigger_dag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from airflow.sdk import Asset
+    from collections.abc import Iterable
 
     from airflow_registry_triggers.trigger_file.entries import Entry, LoadedFile
-    from airflow_registry_triggers.trigger_file.model import RegistryTrigger
 
-__all__ = ["entry_dag", "trigger_dag", "trigger_dags_from"]
+__all__ = ["entry_dag", "trigger_dags_from"]
 
-_DELIVERY_FIELDS = (
-    "url",
-    "headers",
-    "body_format",
-    "body_template",
-    "success_statuses",
-    "request_timeout",
-)
 
 log = logging.getLogger(__name__)
 
@@ -72,43 +55,6 @@ def trigger_dags_from(path: str, *, prefix: str = PREFIX) -> dict[str, DAG]:
         log.error("%s", line)
     ids = dag_ids(loaded.entries, prefix)
     return {dag_id: entry_dag(entry, dag_id) for dag_id, entry in ids.items() if wanted in (None, dag_id)}
-
-
-def trigger_dag(trigger: RegistryTrigger, prefix: str = PREFIX, declared_in: str = "") -> DAG:
-    """
-    Return the Dag of a valid trigger.
-
-    :param prefix: beginning of the Dag's id
-    :param declared_in: file and line; empty for a trigger in Python code
-    :raises ValueError: the deployment does not allow the URL
-    """
-    assets = _assets(trigger.given())
-    tags = [TAG, *trigger.labels, *([] if trigger.enabled else [DISABLED_TAG])]
-    doc_json = json.dumps({"declared_in": declared_in}) if declared_in else None
-    with DAG(
-        f"{prefix}{trigger.name}",
-        schedule=functools.reduce(operator.or_, assets) if trigger.enabled else None,
-        description=trigger.description,
-        default_args={"owner": trigger.owner},
-        is_paused_upon_creation=False,
-        tags=tags,
-        doc_md=_doc(trigger, declared_in),
-    ) as dag:
-        match = TriggerMatchOperator(
-            task_id="match",
-            trigger_name=trigger.name,
-            collapse=trigger.collapse,
-            inlets=None if trigger.enabled else assets,
-            doc_json=doc_json,
-            **{name: getattr(trigger, name) for name in CONDITIONS},
-        )
-        WebhookDeliverOperator(
-            task_id="deliver",
-            notifications=match.output,
-            webhook_conn_id=trigger.webhook,
-            **{name: getattr(trigger, name) for name in _DELIVERY_FIELDS},
-        )
-    return dag
 
 
 def entry_dag(entry: Entry, dag_id: str) -> DAG:
@@ -159,33 +105,7 @@ def _held_dag(entry: Entry, dag_id: str, problems: Iterable[Problem]) -> DAG:
             declared_in=entry.declared_in,
             problems=lines,
             retries=0,
-            inlets=_assets(entry.values),
+            inlets=assets_of(entry.values),
             doc_json=json.dumps({"declared_in": entry.declared_in, "problems": lines}),
         )
     return dag
-
-
-def _assets(values: Mapping[str, Any]) -> list[Asset]:
-    """Return the assets of a trigger, none if the fields that name them are not valid."""
-    repositories = values.get("repository", [])
-    found = [repositories] if isinstance(repositories, str) else repositories
-    registry = values.get("registry", "registry_default")
-    try:
-        return [repository_asset(one, registry, **watched_rule(values)) for one in found]
-    except ValueError:
-        return []
-
-
-def _doc(trigger: RegistryTrigger, declared_in: str) -> str:
-    rows = {
-        "Rule": rule_of(trigger.given()),
-        "Repositories": ", ".join(trigger.repositories),
-        "Receiver": receiver_of(trigger.given()),
-        "Declared in": declared_in,
-    }
-    table = [f"| {name} | {_cell(value)} |" for name, value in rows.items() if value]
-    return "\n".join(["| | |", "|---|---|", *table])
-
-
-def _cell(value: str) -> str:
-    return f"`{value}`".replace("|", "\\|").replace("\n", " ")

@@ -163,7 +163,7 @@ class RegistryTrigger(Entry):
         :param prefix: beginning of the Dag's id
         :raises ValueError: the deployment does not allow the URL
         """
-        from airflow_registry_triggers.trigger_file.dags import trigger_dag
+        from airflow_registry_triggers.trigger_file.trigger_dag import trigger_dag
 
         return trigger_dag(self, prefix)
 

@@ -10,12 +10,13 @@ import runpy
 
 import pytest
 from airflow.sdk import DAG, Asset, AssetAny
+from airflow.sdk.definitions._internal.contextmanager import DagContext
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_registry_triggers import RegistryTrigger, repository_asset, trigger_dags_from
 from airflow_registry_triggers.common.state_store import STATE_ASSET
-from airflow_registry_triggers.trigger_file import dags as module
+from airflow_registry_triggers.trigger_file import trigger_dag as module
 from airflow_registry_triggers.trigger_file.names import DISABLED_TAG, HELD_TAG, TAG
 from tests.unit.trigger_file.test_loader import GOOD
 
@@ -159,6 +160,19 @@ def test_trigger_that_no_dag_can_be_made_of_becomes_held(dags_of, monkeypatch, c
     assert (
         "triggers.yaml:1:12: triggers.a: the Dag cannot be created: RuntimeError: not possible" in caplog.text
     )
+
+
+def test_trigger_that_no_dag_can_be_made_of_is_registered_as_held_only(dags_of, monkeypatch):
+    def fails(*args, **kwargs):
+        raise RuntimeError("not possible")
+
+    monkeypatch.setattr(module, "WebhookDeliverOperator", fails)
+    monkeypatch.setattr(DagContext, "current_autoregister_module_name", __name__)
+    monkeypatch.setattr(DagContext, "autoregistered_dags", set())
+    dags = dags_of("triggers: {a: {repository: team/app, webhook: w}}")
+    assert {dag for dag, _ in DagContext.autoregistered_dags} == set(dags.values())
+    ((registered, _),) = DagContext.autoregistered_dags
+    assert registered.task_ids == ["held"]
 
 
 def test_held_trigger_with_an_invalid_repository_has_no_asset(dags_of):
