@@ -21,6 +21,7 @@ from airflow_registry_triggers.registry.http.responses import (
     digest_in_header,
     digest_of_manifest,
     error_of,
+    head_error,
     is_from_proxy,
     is_registry,
     may_get_help,
@@ -182,12 +183,13 @@ class RegistryClient:
         if digest is not None:
             head.worked(name, tag)
             return digest
-        is_final = answer.status == 404 and (not listed or self._is_docker_hub)
+        counts_get = self._is_docker_hub or is_docker_hub(answer.url.host or "")
+        is_final = answer.status == 404 and (not listed or counts_get)
         if is_final or head.is_ghost(name, tag, answer.status):
             return None
-        if not self._is_docker_hub and may_get_help(answer.status):
+        if not counts_get and may_get_help(answer.status):
             return await self._digest_by_get(url, name, tag, answer.status)
-        raise self._head_error(answer)
+        raise head_error(answer, self._opened.memory.pause)
 
     async def check(self) -> str:
         """
@@ -199,16 +201,15 @@ class RegistryClient:
         """
         remark = await self._checked()
         proxy = self._opened.proxy_name
-        return " ".join(
-            part for part in (remark, f"Requests use the proxy {proxy}." if proxy else "") if part
-        )
+        return f"{remark} Requests use the proxy {proxy}.".lstrip() if proxy else remark
 
     async def _checked(self) -> str:
         url = URL(self._root, encoded=True)
         try:
             answer = await self._send("GET", url, "", "application/json", self._limits.token_bytes)
         except RegistryError as error:
-            if error.kind == "credentials" and error.status is not None and self._is_anonymous_offer:
+            is_refused = error.kind == "credentials" and error.status is not None
+            if is_refused and self._is_anonymous and self._offers_login:
                 return "It offers a login. Without one, only public repositories can be read."
             if error.kind != "refused_answer":
                 raise
@@ -224,8 +225,7 @@ class RegistryClient:
     @property
     def is_signed_in(self) -> bool:
         """True if the registry has asked for a login since the client was opened, and the client has one."""
-        is_anonymous = self._options.login is self._credentials and self._credentials.is_anonymous
-        return not is_anonymous and self._opened.memory.sign_in.challenge is not None
+        return self._offers_login and not self._is_anonymous
 
     @property
     def _lister(self) -> TagLister:
@@ -233,9 +233,12 @@ class RegistryClient:
         return TagLister(self._root, self._get_page, self._looks_like_registry, memory, self._limits)
 
     @property
-    def _is_anonymous_offer(self) -> bool:
-        anonymous = self._options.login is self._credentials and self._credentials.is_anonymous
-        return anonymous and self._opened.memory.sign_in.challenge is not None
+    def _is_anonymous(self) -> bool:
+        return self._options.login is self._credentials and self._credentials.is_anonymous
+
+    @property
+    def _offers_login(self) -> bool:
+        return self._opened.memory.sign_in.challenge is not None
 
     @property
     def _is_docker_hub(self) -> bool:
@@ -272,16 +275,6 @@ class RegistryClient:
                 head.add_ghost(repository, tag, head_status)
             return None
         raise self._error(answer)
-
-    def _head_error(self, answer: Answer) -> RegistryError:
-        if answer.status >= 300:
-            return self._error(answer)
-        return RegistryError(
-            f"{answer.where}: HEAD returned no valid digest, and Docker Hub counts GET as a pull. The stored "
-            "digest of the tag does not change.",
-            kind="refused_answer",
-            status=answer.status,
-        )
 
     def _error(self, answer: Answer) -> RegistryError:
         return error_of(answer, self._opened.memory.pause)

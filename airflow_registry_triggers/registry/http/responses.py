@@ -20,6 +20,7 @@ __all__ = [
     "digest_in_header",
     "digest_of_manifest",
     "error_of",
+    "head_error",
     "is_from_proxy",
     "is_registry",
     "may_get_help",
@@ -108,6 +109,22 @@ def error_of(answer: Answer, pause: Pause) -> RegistryError:
     else:
         kind, advice = "refused_answer", "Check the Connection's host and the repository's name"
     return RegistryError(f"{answer.where}: answered {status}. {advice}.", kind=kind, status=status)
+
+
+def head_error(answer: Answer, pause: Pause) -> RegistryError:
+    """
+    Return the error for a HEAD that no GET may follow.
+
+    :param pause: of the registry
+    """
+    if answer.status >= 300:
+        return error_of(answer, pause)
+    return RegistryError(
+        f"{answer.where}: HEAD returned no valid digest, and Docker Hub counts GET as a pull. The stored "
+        "digest of the tag does not change.",
+        kind="refused_answer",
+        status=answer.status,
+    )
 
 
 def not_a_registry(answer: Answer, problem: str) -> RegistryError:

@@ -238,6 +238,21 @@ async def test_digest_of_a_missing_tag_on_docker_hub_is_none_without_a_get(
     assert {talk.method for talk in server.requests} == {"HEAD"}
 
 
+async def test_digest_on_a_mirror_that_redirects_to_docker_hub_sends_no_get(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with RawServer(by_method(HEAD=reply(405), GET=FOUND), host="127.0.0.2") as hub:
+        monkeypatch.setattr(client_module, "is_docker_hub", lambda host: host == "127.0.0.2")
+
+        async def redirect(talk: Talk) -> None:
+            await talk.send(reply(307, b"", f"Location: {hub.url}{talk.path}"))
+
+        async with RawServer(redirect) as mirror, RegistryClient(mirror.url) as client:
+            with pytest.raises(RegistryError):
+                await client.digest(REPOSITORY, "v1")
+    assert {talk.method for talk in (*hub.requests, *mirror.requests)} == {"HEAD"}
+
+
 async def test_digest_by_get_that_fails_too_is_unknown_and_not_remembered() -> None:
     answers = [reply(404), reply(500), reply(404), FOUND]
 
