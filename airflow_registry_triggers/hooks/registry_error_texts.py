@@ -31,17 +31,19 @@ _NAMED_BY_CAUSE = ("credentials", "no_such_repository")
 _CONTROL_NAMES = {"\n": "a line feed", "\r": "a carriage return", "\t": "a tab", "\0": "a NUL"}
 
 
-def described(error: RegistryError, place: str, *, names_login: bool) -> str:
+def described(error: RegistryError, place: str, base_url: str, *, names_login: bool) -> str:
     """
-    Return the text of an error: the cause first, then the place, and the advice.
+    Return the text of an error: the cause first, then the place, the advice, and the kind that the docs list.
 
     :param place: Connection, login, registry and repository
+    :param base_url: URL of the registry
     :param names_login: whether the error's first sentence names the source of the login, so that it is kept
     """
     status = f" (HTTP {error.status})" if error.status else ""
     text = f", {error.kind}: {error}"
     if error.status and error.kind in _NAMED_BY_CAUSE and not names_login:
-        text = f". {str(error).partition('. ')[2] or error}"
+        advice = str(error).partition(". ")[2] or str(error)
+        text = f". {advice} ({error.kind}, {base_url})"
     return f"{CAUSES[error.kind]}{status}: {place}{text}"
 
 

@@ -176,6 +176,7 @@ class RegistryTarget:
             error,
             f"Connection {self.conn_id!r}, {self._login_name} at {self.registry}"
             + (f", repository {self.repository}" if self.repository else ""),
+            self.base_url,
             names_login=self.login is not None,
         )
 

@@ -267,6 +267,63 @@ def test_chain_with_a_notification_in_the_conf_tests_the_trigger(chain):
     assert run_dag(dag).states["deliver"] == "success", "the watermark must not have moved"
 
 
+def stored_states():
+    """Return every row of Airflow's two state stores."""
+    from airflow.utils.session import create_session
+    from sqlalchemy import text
+
+    with create_session() as session:
+        return [
+            session.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2")).all()
+            for table in ("asset_state_store", "task_state_store")
+        ]
+
+
+def test_dry_run_sends_nothing_changes_no_state_and_leaves_its_record(chain):
+    dag = whole_chain(chain)
+    seeded(chain, dag)
+    before = stored_states()
+    run = run_dag(dag, conf={"notification": notification(), "dry_run": True})
+    assert run.states == {"push": "success", "match": "success", "deliver": "success"}
+    (triggered,) = run.xcoms["match"]["access_log.triggered"]
+    (checked,) = run.xcoms["deliver"]["access_log.dry_run"]
+    assert triggered["is_test"] is checked["is_test"] is True
+    assert checked["reason"].startswith("dry run: nothing was sent; 127.0.0.1 is 127.0.0.1")
+    assert checked["request_headers"]["webhook-id"].startswith("msg_")
+    assert '"release-v1"' in checked["request_body"]
+    assert chain.receiver.received() == []
+    assert stored_states() == before
+    chain.push("release-v2")
+    assert run_dag(dag).states["deliver"] == "success"
+
+
+def test_dry_run_of_a_blocked_receiver_fails_without_a_retry(chain):
+    dag = whole_chain(chain, deliver={"url": "{{ 'http://10.1.2.3/x' }}", "webhook_conn_id": None})
+    run = run_dag(dag, conf={"notification": notification(), "dry_run": True})
+    assert run.states == {"push": "success", "match": "success", "deliver": "failed"}
+    (record,) = run.xcoms["deliver"]["access_log.blocked"]
+    assert record["reason"].startswith("Nothing was sent: 10.1.2.3 is a private address.")
+    (error,) = [line["exception"] for line in run.log("deliver") if "exception" in line]
+    assert "1 of 1 webhooks failed: team/app:release-v1 → 10.1.2.3 blocked" in error
+
+
+@pytest.mark.parametrize("value", ["true", 1])
+def test_dry_run_that_is_not_a_boolean_fails_before_anything_is_sent(chain, value):
+    run = run_dag(whole_chain(chain), conf={"notification": notification(), "dry_run": value})
+    assert (run.states["match"], run.states["deliver"]) == ("failed", "upstream_failed")
+    assert chain.receiver.received() == []
+
+
+def test_test_of_a_receiver_that_is_down_is_not_retried(chain):
+    chain.receiver.script("/hook", Answer(503))
+    run = run_dag(whole_chain(chain, deliver={"retries": 8}), conf={"notification": notification()})
+    assert run.states["deliver"] == "failed"
+    (record,) = run.xcoms["deliver"]["access_log.503"]
+    assert record["is_test"] is True
+    assert "next_try_at" not in record
+    assert len(chain.receiver.received()) == 1
+
+
 def test_match_with_malformed_values_in_the_conf_records_them_and_delivers_the_others(chain):
     run = run_dag(whole_chain(chain), conf={"notification": [notification(), {"bad": "x" * 500}, "text"]})
     assert run.states == {"push": "success", "match": "success", "deliver": "success"}

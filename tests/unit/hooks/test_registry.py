@@ -263,7 +263,7 @@ async def test_list_tags_with_a_wrong_password_names_cause_login_registry_and_re
         await hook.alist_tags("team/app")
     assert str(error.value) == (
         f"login refused (HTTP 401): Connection 'c', robot at {place_of(hook)}, repository team/app. "
-        "Check username and password."
+        f"Check username and password. (credentials, http://{place_of(hook)})"
     )
 
 
