@@ -22,7 +22,7 @@ __all__ = [
     "RepositoryData",
     "TagState",
     "fallback_id",
-    "push_id",
+    "hex32",
 ]
 
 Action = Literal["new", "updated"]
@@ -94,7 +94,6 @@ _REGISTRY_FORM = {
     "repository": tuple(RepositoryData.__annotations__),
 }
 
-
 _PLAIN = (str, int, float, type(None))
 
 
@@ -102,32 +101,15 @@ class InvalidNotification(ValueError):
     """A value that is not a notification; the text names the key and quotes its first 200 characters."""
 
 
-def _hex32(*parts: object) -> str:
-    # A JSON list keeps the parts apart: ("a", "bc") and ("ab", "c") must not give the same id.
+def hex32(*parts: object) -> str:
+    """Return 32 hexadecimal digits of SHA-256 over the JSON list of some parts."""
+    # A list keeps the parts apart: ("a", "bc") and ("ab", "c") must not give the same id.
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def push_id(epoch: str, registry: str, repository: str, tag: str, generation: int, digest: str) -> str:
-    """
-    Return the id of one push: the same push has the same id after a crash, a retry or a clear.
-
-    :param epoch: random value stored with the first baseline, so that ids do not repeat after lost state
-    :param registry: host of the registry, with its port where it is not the default
-    :param generation: number of changes of the tag; tells A, B, A apart
-    :return: 32 hexadecimal digits
-    """
-    return _hex32(epoch, registry, repository, tag, generation, digest)
-
-
 def fallback_id(source: str, position: int) -> str:
-    """
-    Return the id of a value that came without one.
-
-    :param source: the run or the asset event that carried the value
-    :param position: index of the value in its source
-    :return: 32 hexadecimal digits
-    """
-    return _hex32(source, position)
+    """Return the id of a value that came without one, from its run or asset event and its index there."""
+    return hex32(source, position)
 
 
 class Notification:
@@ -245,11 +227,7 @@ class Notification:
         return self if self.image is None else self.with_event(image=self.image)
 
     def with_fallback_id(self, source: str, position: int) -> Notification:
-        """
-        Return the notification with an id, adding one if it is missing.
-
-        :param source: the run or the asset event that carried the notification
-        """
+        """Return the notification with an id, adding :func:`fallback_id` if it is missing."""
         if self.id:
             return self
         return self.with_event(id=fallback_id(source, position))
@@ -264,7 +242,7 @@ class Notification:
 
     def webhook_id(self, trigger_name: str) -> str:
         """Return ``msg_`` and 32 hexadecimal digits: the id of one trigger's delivery, in each attempt."""
-        return f"msg_{_hex32(self.id, trigger_name)}"
+        return f"msg_{hex32(self.id, trigger_name)}"
 
 
 def _in_order(part: Mapping[str, Any], order: tuple[str, ...]) -> dict[str, Any]:

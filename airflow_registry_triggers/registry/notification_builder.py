@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pendulum
 
-from airflow_registry_triggers.notification import Notification, push_id
+from airflow_registry_triggers.notification import Notification, hex32
 from airflow_registry_triggers.oci_names import image_reference
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from airflow_registry_triggers.registry.watermark import TagState
 
-__all__ = ["DEFAULT_FACTS", "NotificationBuilder", "Push"]
+__all__ = ["DEFAULT_FACTS", "NotificationBuilder", "Push", "push_id"]
 
 DEFAULT_FACTS = {
     "date_created": "",
@@ -28,6 +28,18 @@ DEFAULT_FACTS = {
     "repo_type": "PRIVATE",
 }
 """Facts about a repository that the OCI distribution API does not return, with their defaults."""
+
+
+def push_id(epoch: str, registry: str, repository: str, tag: str, generation: int, digest: str) -> str:
+    """
+    Return the id of one push: the same push has the same id after a crash, a retry or a clear.
+
+    :param epoch: random value stored with the first baseline, so that ids do not repeat after lost state
+    :param registry: host of the registry, with its port where it is not the default
+    :param generation: number of changes of the tag; tells A, B, A apart
+    :return: 32 hexadecimal digits
+    """
+    return hex32(epoch, registry, repository, tag, generation, digest)
 
 
 class Push(NamedTuple):

@@ -15,15 +15,8 @@ from typing import Any
 from airflow_registry_triggers.notification import TagState
 from airflow_registry_triggers.oci_names import is_digest, is_tag
 from airflow_registry_triggers.registry.scope import WatchScope
-from airflow_registry_triggers.registry.watermark_codec import (
-    KEY_SIZE,
-    MAX_VALUE,
-    Entry,
-    Shard,
-    estimated_size,
-    pack,
-    unpack,
-)
+from airflow_registry_triggers.registry.sharding import MAX_SHARDS, shard_number, split_shards
+from airflow_registry_triggers.registry.watermark_codec import KEY_SIZE, Entry, Shard, pack, unpack
 
 __all__ = ["HEAD_KEY", "TagState", "WatchScope", "Watermark"]
 
@@ -31,7 +24,6 @@ HEAD_KEY = "head"
 """Key of the value that is read first and written last."""
 
 _FORM = 1
-_MAX_SHARDS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +158,7 @@ class Watermark:
         :param head: the value of the head
         """
         count = head.get("shards") if isinstance(head, Mapping) else None
-        if type(count) is not int or not 0 < count <= _MAX_SHARDS or count & (count - 1):
+        if type(count) is not int or not 0 < count <= MAX_SHARDS or count & (count - 1):
             return ()
         return tuple(f"s{count}.{number:02}" for number in range(count))
 
@@ -230,14 +222,14 @@ class Watermark:
 
     def _place(self, tag: str) -> tuple[bytes, Shard | None]:
         key = self._key(tag)
-        return key, self.shards[_number(key, len(self.shards))]
+        return key, self.shards[shard_number(key, len(self.shards))]
 
     def _with(self, states: Iterable[tuple[str, int, str | None]], *, forward: bool) -> Watermark:
         changed: dict[int, dict[bytes, Entry]] = {}
         count = len(self.shards)
         for tag, generation, digest in states:
             key = self._key(tag)
-            number = _number(key, count)
+            number = shard_number(key, count)
             shard = changed.get(number, self.shards[number])
             # A lost shard stays lost until a poll records a baseline for all of its tags. If it held this
             # state alone, all its other tags would look new.
@@ -254,29 +246,7 @@ class Watermark:
         if not changed:
             return self
         shards = [changed.get(number, shard) for number, shard in enumerate(self.shards)]
-        return replace(self, shards=tuple(_split(shards, changed)))
-
-
-def _number(key: bytes, count: int) -> int:
-    return int.from_bytes(key[:2]) & (count - 1)
-
-
-def _split(shards: list[Shard | None], changed: Iterable[int]) -> list[Shard | None]:
-    """Return the shards, more of them if one of the changed ones is too large to be stored."""
-    largest = max(estimated_size(shards[number] or {}) for number in changed)
-    while largest > MAX_VALUE and len(shards) < _MAX_SHARDS:
-        factor = 1 << (-(-largest // MAX_VALUE) - 1).bit_length()
-        shards = _resharded(shards, min(_MAX_SHARDS, len(shards) * factor))
-        largest = max(estimated_size(shard or {}) for shard in shards)
-    return shards
-
-
-def _resharded(shards: list[Shard | None], count: int) -> list[Shard | None]:
-    parts: list[Any] = [None if shards[number % len(shards)] is None else {} for number in range(count)]
-    for shard in shards:
-        for key, entry in (shard or {}).items():
-            parts[_number(key, count)][key] = entry
-    return parts
+        return replace(self, shards=tuple(split_shards(shards, changed)))
 
 
 def _checksum(head: Mapping[str, Any]) -> int:

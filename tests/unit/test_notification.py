@@ -14,7 +14,6 @@ from airflow_registry_triggers.notification import (
     Notification,
     TagState,
     fallback_id,
-    push_id,
 )
 
 PAYLOADS = Path(__file__).resolve().parents[2].parent / "shared" / "payloads"
@@ -132,18 +131,6 @@ def test_with_fallback_id_without_an_id_uses_source_and_position():
     assert first.id != second.id
     assert first.id == bare.with_fallback_id("manual__1", 0).id
     assert Notification.from_dict(PUSH).with_fallback_id("manual__1", 0).id == "e" * 32
-
-
-def test_push_id_with_another_part_differs():
-    base = ("epoch", "registry", "team/app", "latest", 1, "sha256:a")
-    ids = {push_id(*base)}
-    for position in range(len(base)):
-        changed = list(base)
-        changed[position] = 2 if position == 4 else f"{base[position]}x"
-        ids.add(push_id(*changed))
-    assert len(ids) == 7
-    assert all(len(value) == 32 and int(value, 16) >= 0 for value in ids)
-    assert push_id("a", "bc", "", "", 1, "") != push_id("ab", "c", "", "", 1, "")
 
 
 def test_webhook_id_with_another_trigger_differs():

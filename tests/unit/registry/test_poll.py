@@ -9,19 +9,23 @@ import json
 import logging
 import zlib
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
 
-from airflow_registry_triggers.notification import Notification, push_id
 from airflow_registry_triggers.registry import poll as module
 from airflow_registry_triggers.registry.client import RegistryClient
 from airflow_registry_triggers.registry.errors import RegistryError, StormHeld
+from airflow_registry_triggers.registry.notification_builder import push_id
 from airflow_registry_triggers.registry.poll import Poll, poll
 from airflow_registry_triggers.registry.poll_memory import PollMemory
 from airflow_registry_triggers.registry.watermark import HEAD_KEY, Watermark
 from airflow_registry_triggers.tag_rule import TagRule
 from tests.unit.registry.scripted_registry import Paging, ScriptedRegistry, SignIn, digest_of
+
+if TYPE_CHECKING:
+    from airflow_registry_triggers.notification import Notification
 
 REPOSITORY = "team/app"
 REFERRERS = ["sha256-" + "a" * 64 + ending for ending in ("", ".sig", ".att", ".sbom")]
@@ -544,9 +548,9 @@ async def test_poll_with_a_lost_shard_records_a_baseline_of_its_tags_and_warns(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    from airflow_registry_triggers.registry import watermark
+    from airflow_registry_triggers.registry import sharding
 
-    monkeypatch.setattr(watermark, "MAX_VALUE", 1500)
+    monkeypatch.setattr(sharding, "MAX_VALUE", 1500)
     tags = [f"t{number}" for number in range(60)]
     watcher.registry.put(REPOSITORY, tags, "one")
     await watcher.poll()

@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from airflow_registry_triggers.registry import poll as poll_module
-from airflow_registry_triggers.registry import watermark
+from airflow_registry_triggers.registry import sharding, watermark
 from airflow_registry_triggers.registry.client import RegistryClient
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.http import session
@@ -88,7 +88,7 @@ class Watching(RuleBasedStateMachine):
         # Few tags to a shard, so that states of several shards grow and are torn apart.
         chosen = random.Random(seed)
         self.patches = [
-            mock.patch.object(watermark, "MAX_VALUE", 700),
+            mock.patch.object(sharding, "MAX_VALUE", 700),
             mock.patch.object(watermark.secrets, "token_hex", lambda size: chosen.randbytes(size).hex()),
         ]
         for patch in self.patches:

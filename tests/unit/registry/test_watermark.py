@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_registry_triggers.registry import sharding
 from airflow_registry_triggers.registry import watermark as module
 from airflow_registry_triggers.registry.scope import WatchScope
 from airflow_registry_triggers.registry.watermark import HEAD_KEY, TagState, Watermark
@@ -281,7 +282,7 @@ def test_advanced_with_a_lost_shard_keeps_it_lost() -> None:
 
 
 def test_advanced_to_more_shards_keeps_lost_tags_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_VALUE", 1000)
+    monkeypatch.setattr(sharding, "MAX_VALUE", 1000)
     watermark = filled(20)
     values = stored(watermark)
     assert len(watermark.shards) > 1
