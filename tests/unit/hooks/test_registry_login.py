@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -12,12 +13,14 @@ import pytest
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from airflow_registry_triggers.exceptions import RegistryFault
 from airflow_registry_triggers.hooks import registry_login
 from airflow_registry_triggers.hooks.cloud_login import CLOUD_HOSTS, CloudLogin, credentials_for
 from airflow_registry_triggers.hooks.registry import RegistryHook
 from airflow_registry_triggers.hooks.registry_target import target_of
 from airflow_registry_triggers.hooks.watch_settings import WatchSettings
 from airflow_registry_triggers.registry.docker_config import DockerConfigLogin
+from tests.unit.registry.scripted_registry import ScriptedRegistry, SignIn
 
 SECRET = "planted-cloud-secret-0123456789"
 ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
@@ -202,6 +205,50 @@ def test_target_of_a_docker_config_has_its_login(tmp_path):
     assert isinstance(one.login, DockerConfigLogin)
     assert one == target_of(conn(host="registry.example.com", extra=extra), "team/app")
     assert one.login is not target_of(conn(extra=extra), "other.example.com/team/app").login
+
+
+@pytest.mark.parametrize("form", ["auth", "username", "registrytoken"])
+async def test_hook_with_a_docker_config_signs_in_with_the_login_of_the_host(
+    known, tmp_path, monkeypatch, form
+):
+    pair = base64.b64encode(f"robot:{SECRET}".encode()).decode()
+    entry = {"auth": {"auth": pair}, "username": {"username": "robot", "password": SECRET},
+             "registrytoken": {"registrytoken": SECRET}}[form]  # fmt: skip
+    registry = ScriptedRegistry()
+    registry.put("team/app", ["a"])
+    registry.sign_in = SignIn(
+        username="robot", password=SECRET, granted={SECRET: {"repository:team/app:pull"}}
+    )
+    path = tmp_path / "config.json"
+    monkeypatch.setattr(registry_login, "_docker_logins", {})
+    async with registry.served():
+        host = registry.url.removeprefix("http://")
+        path.write_text(json.dumps({"auths": {host: entry}}))
+        known["registry_default"] = conn(host=registry.url, extra={"docker_config": str(path)})
+        assert await RegistryHook().alist_tags("team/app") == ["a"]
+        one = RegistryHook().target("team/app")
+        assert SECRET not in repr(one) + repr(vars(one.login)) + repr(one.client())
+
+
+async def test_hook_with_a_rejected_login_of_a_docker_config_names_file_and_connection(
+    known, tmp_path, monkeypatch
+):
+    registry = ScriptedRegistry()
+    registry.put("team/app", ["a"])
+    registry.sign_in = SignIn(
+        scheme="basic", challenge='Basic realm="r"', username="robot", password="another"
+    )
+    path = tmp_path / "config.json"
+    monkeypatch.setattr(registry_login, "_docker_logins", {})
+    async with registry.served():
+        host = registry.url.removeprefix("http://")
+        path.write_text(json.dumps({"auths": {host: {"username": "robot", "password": SECRET}}}))
+        known["registry_default"] = conn(host=registry.url, extra={"docker_config": str(path)})
+        with pytest.raises(RegistryFault) as raised:
+            await RegistryHook().alist_tags("team/app")
+    text = str(raised.value)
+    assert f"credentials from {str(path)!r} (Connection 'registry_default') were rejected (401)" in text
+    assert SECRET not in text
 
 
 def test_allowed_helpers_of_the_deployment_are_names(monkeypatch):

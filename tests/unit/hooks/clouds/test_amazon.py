@@ -288,7 +288,7 @@ def test_test_connection_with_a_cloud_login_uses_the_same_code_and_texts(connect
 
 
 async def test_fetch_registers_both_forms_of_the_token_with_airflows_masker(connections, shim):
-    await polled(target(connections))
+    await target(connections).login.current()
     for secret in shim.secrets():
         assert secret not in str(redact(f"a line with {secret} in it"))
 

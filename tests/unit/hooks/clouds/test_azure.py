@@ -256,7 +256,7 @@ async def test_poll_with_an_empty_connection_and_no_metadata_server_names_the_wa
 async def test_poll_with_an_empty_connection_starts_no_program(registry, imds, monkeypatch, tmp_path):
     for name in ("az", "azd", "pwsh", "powershell"):
         program = tmp_path / name
-        program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+        program.write_text(f"#!/bin/sh\necho ran > {tmp_path}/ran\n")
         program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:9")
