@@ -87,8 +87,10 @@ def airflow(receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Ite
         },
         settings={
             ("registry_triggers", "allowed_networks"): "127.0.0.0/8",
-            # Airflow tries a failed state call again for half a minute; the journal has its own retries.
-            ("workers", "execution_api_retries"): "1",
+            # Airflow retries a failed call for half a minute, and the journal's own retries come after that.
+            ("workers", "execution_api_retries"): "3",
+            ("workers", "execution_api_retry_wait_min"): "0.2",
+            ("workers", "execution_api_retry_wait_max"): "0.5",
         },
     )
     home.write_dag("stopped.py", DAGS)
