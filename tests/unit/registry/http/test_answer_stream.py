@@ -7,11 +7,13 @@ from __future__ import annotations
 import asyncio
 import time
 import tracemalloc
+from random import Random
 
 import pytest
 
 from airflow_registry_triggers.registry.client import RegistryClient
 from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.http import session
 from airflow_registry_triggers.registry.http.rate_limits import Limits
 from tests.unit.registry.raw_server import RawServer, Script, Talk, reply, says
 
@@ -237,3 +239,52 @@ async def test_client_with_a_server_that_closes_idle_connections_reads_on() -> N
         for number in range(40):
             assert await client.digest(REPOSITORY, f"v{number}") == DIGEST
             await asyncio.sleep(0.001 * (number % 3))
+
+
+PIECES = [
+    b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 404 X\r\n", b"HTTP/1.1 401 X\r\n", b"HTTP/1.1 307 X\r\n", b"HTTP/1.1 100 X\r\n\r\n",
+    b"HTTP/1.1 204 X\r\n", b"HTTP/1.1 304 X\r\n", b"HTTP/1.1 101 X\r\n", b"HTTP/1.1 999 X\r\n", b"HTTP/1.1 429 X\r\n",
+    b"Content-Length: 5\r\n", b"Content-Length: 0\r\n", b"Content-Length: x\r\n", b"Transfer-Encoding: chunked\r\n",
+    b"Content-Encoding: gzip\r\n", b"Content-Encoding: br\r\n", b"Connection: upgrade\r\nUpgrade: x\r\n", b"Connection: close\r\n",
+    b"Location: /v2/\r\n", b"Location: http://[::1\r\n", b"Location: \xff\r\n", b"Location:\r\n", b"Link: <?a>; rel=next\r\n",
+    b'WWW-Authenticate: Bearer realm="http://127.0.0.1:1/t"\r\n', b'WWW-Authenticate: Basic realm="\xff"\r\n',
+    b"WWW-Authenticate: Bearer realm=\r\n", b"Retry-After: 1e9\r\n", b"ratelimit-remaining: 0\r\n", b"Set-Cookie: a=b; \xff\r\n",
+    b"Docker-Content-Digest: sha256:x\r\n", b"Content-Type: text/html; charset=\xff\r\n", b"Date: never\r\n",
+    b"\r\n", b"\r\n\r\n", b"5\r\nhello\r\n", b"0\r\n\r\n", b"-1\r\n", b"ffffffffffffffffff\r\n", b"{}", b'{"tags":["a"]}', b"\x1f\x8b",
+    b"\x00", b"\xff" * 9, b"X" * 9_000, b": \r\n", b" x\r\n", b"\n\n", b"\r", b"\x15\x03\x01",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "seed", [*range(2), *(pytest.param(n, marks=pytest.mark.fuzz) for n in range(2, 30))]
+)
+async def test_client_with_random_answers_raises_nothing_but_registry_errors(seed: int) -> None:
+    random = Random(seed)
+    sent: list[bytes] = []
+
+    async def script(talk: Talk) -> None:
+        first = PIECES[: random.choice((1, 10))]
+        answer = random.choice(first) + b"".join(random.choices(PIECES, k=random.randint(0, 6)))
+        sent.append(answer)
+        await talk.send(*(answer[at : at + 40] for at in range(0, len(answer), 40)))
+        talk.keeps = random.random() < 0.5
+        if random.random() < 0.1:
+            await talk.hold()
+
+    async with RawServer(script) as server:
+        for number in range(25):
+            session.forget_everything()
+            limits = Limits(seconds=0.3, connect_seconds=0.3)
+            async with RegistryClient(server.url, "robot", "hunter2", limits=limits) as client:
+                call = random.choice((client.check, client.list_tags, client.digest))
+                arguments = {"check": (), "list_tags": (REPOSITORY,), "digest": (REPOSITORY, "v1")}[
+                    call.__name__
+                ]
+                try:
+                    async with asyncio.timeout(20):
+                        await call(*arguments)
+                except RegistryError as error:
+                    assert "\n" not in str(error), sent[-1]
+                    assert "hunter2" not in str(error)
+                except Exception as error:
+                    raise AssertionError(f"{number}: {sent[-3:]!r}") from error

@@ -160,8 +160,9 @@ async def test_client_of_a_public_registry_reaches_no_internal_address(
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("host", METADATA)
 async def test_client_of_a_private_registry_reaches_no_metadata_service(
-    world: World, host: str, way: str
+    world: World, host: str, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("AIRFLOW__REGISTRY_TRIGGERS__ALLOWED_NETWORKS", "0.0.0.0/0, ::/0")
     world.internet.add("registry.internal", ["10.0.0.9"])
     world.internet.routes["10.0.0.9"] = URL(world.registry.url).port or 0
     arrange, call = WAYS[way]

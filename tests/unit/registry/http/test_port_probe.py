@@ -11,6 +11,7 @@ import trustme
 
 from airflow_registry_triggers.registry.client import RegistryClient
 from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.http import port_probe
 from airflow_registry_triggers.registry.http.rate_limits import Limits
 from tests.unit.registry.raw_server import RawServer, Script, reply, says
 from tests.unit.registry.scripted_registry import ScriptedRegistry
@@ -34,6 +35,11 @@ def tls() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     return context
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(port_probe, "_PROBE_SECONDS", 0.3)
 
 
 CALLS = pytest.mark.parametrize("call", ["check", "list", "digest"])

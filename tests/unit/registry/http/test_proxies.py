@@ -215,11 +215,12 @@ async def test_client_with_no_proxy_of_the_environment_connects_directly(
         assert await client.check() == ""
 
 
+@pytest.mark.parametrize("no_proxy", ["127.0.0.1", ""])
 async def test_client_with_the_field_ignores_the_environment(
-    plain: ScriptedRegistry, tinyproxy: TinyProxy, monkeypatch: pytest.MonkeyPatch
+    plain: ScriptedRegistry, tinyproxy: TinyProxy, monkeypatch: pytest.MonkeyPatch, no_proxy: str
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("NO_PROXY", no_proxy)
     async with RegistryClient(plain.url, proxy=tinyproxy.url) as client:
         assert await client.list_tags(REPOSITORY) == ["v1"]
     assert plain.url in tinyproxy.log
