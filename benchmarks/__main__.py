@@ -19,6 +19,7 @@ MODULES = {
     "cloud_login": "The event loop while a cloud's login is fetched",
     "scale": "A thousand repositories, a hundred Dags",
     "access_log": "A page of the access log",
+    "trigger_file": "A file with 1,000 triggers",
 }
 
 
