@@ -19,6 +19,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from demo import trigger_file
 from demo.chain import DAG_ID, REPOSITORY, Chain, make_home
 from demo.deployer import Deployer
 from demo.report import Report
@@ -71,6 +72,7 @@ def _demo(folder: Path, report: Report, stack: ExitStack) -> None:
     registry = stack.enter_context(DockerRegistry(folder / "registry"))
     report.step(f"the registry is up at {registry.url}")
     images.push(registry, images.Image("old"), REPOSITORY, "release-v0.9")
+    images.push(registry, images.Image("old-worker"), trigger_file.REPOSITORY, "1.2.0")
     report.step(f"pushed {REPOSITORY}:release-v0.9, which is there before anyone watches: never announced")
     deployer = stack.enter_context(Deployer(registry, folder))
     report.step(f"a receiver listens at {deployer.receiver.url}")
@@ -80,12 +82,14 @@ def _demo(folder: Path, report: Report, stack: ExitStack) -> None:
 
     chain = Chain(registry, airflow, deployer, report)
     chain.wait_for_dag()
-    report.step("1 of 3: a new tag that matches release-v.*")
+    report.step("1 of 4: a new tag that matches release-v.*")
     chain.triggers("release-v1.0", "first", "new")
-    report.step("2 of 3: a tag that does not match")
+    report.step("2 of 4: a tag that does not match")
     chain.does_not_trigger("pre-release-v1.1", "second")
-    report.step("3 of 3: the same tag points at another image")
+    report.step("3 of 4: the same tag points at another image")
     chain.triggers("release-v1.0", "third", "updated")
+    report.step("4 of 4: a trigger declared in a reviewed file")
+    trigger_file.run(registry, airflow, deployer, report)
     report.passed = True
     if _keep():
         _say_how_to_go_on(report, airflow, registry)

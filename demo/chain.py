@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from demo import trigger_file
 from demo.deployer import HOOK, Deployer
 from demo.report import Report, check, check_body
 from tests.harness import images
@@ -38,7 +39,7 @@ def make_home(folder: Path, registry: DockerRegistry, deployer: Deployer) -> Air
                 "conn_type": "oci_registry",
                 "host": "127.0.0.1",
                 "port": registry.port,
-                "extra": {"scheme": registry.scheme},
+                "extra": {"scheme": registry.scheme, "poll_interval": 1},
             },
             "demo_webhook": {
                 "conn_type": "webhook",
@@ -52,6 +53,7 @@ def make_home(folder: Path, registry: DockerRegistry, deployer: Deployer) -> Air
         settings={("registry_triggers", "allowed_networks"): "127.0.0.0/8"},
     )
     home.copy_dag(_DAG_FILE)
+    trigger_file.copy_files(home)
     return home
 
 
