@@ -191,7 +191,14 @@ async def _scanned(
             return await comparison.scan(client, repository, memory.candidates)
         if only is not None:
             return await scan_only(client, repository, comparison.scope, comparison.needs_digest, only)
-        return await scan(client, repository, comparison.scope, comparison.needs_digest, comparison.is_first)
+        return await scan(
+            client,
+            repository,
+            comparison.scope,
+            comparison.needs_digest,
+            comparison.is_first,
+            memory.covered,
+        )
     except RegistryError as error:
         if error.kind != "no_such_repository" or comparison.is_first:
             raise

@@ -13,6 +13,7 @@ from airflow_registry_triggers.registry.confirmation import Confirmations
 from airflow_registry_triggers.registry.flapping import FlapGuard
 from airflow_registry_triggers.registry.newest import Candidates
 from airflow_registry_triggers.registry.recheck import Recheck
+from airflow_registry_triggers.registry.scan import CoveredTags
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -39,6 +40,7 @@ class PollMemory:
         listing chose its tags
     :param bulk: memory of the bulk listings
     :param candidates: the greatest tags of the last listing, with ``newest``
+    :param covered: the covered tags of the last listing, with a range
     """
 
     confirmations: Confirmations = field(default_factory=Confirmations)
@@ -47,6 +49,7 @@ class PollMemory:
     awaited: dict[str, str | None] = field(default_factory=dict)
     polled_at: float | None = None
     candidates: Candidates = field(default_factory=Candidates)
+    covered: CoveredTags = field(default_factory=CoveredTags)
     bulk: BulkMemory = field(default_factory=BulkMemory)
 
     def recheck(self, interval: float, now: float) -> Recheck | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.registry.scope import WatchScope
     from airflow_registry_triggers.registry.tag_source import TagSource
 
-__all__ = ["DigestReader", "ScanResult", "compute", "scan", "scan_only"]
+__all__ = ["CoveredTags", "DigestReader", "ScanResult", "compute", "scan", "scan_only"]
 
 _MAX_IN_A_ROW = 10
 """Consecutive failures that every other request would share; after these a poll sends no more requests."""
@@ -48,6 +48,35 @@ class ScanResult:
     not_asked: list[str] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class CoveredTags:
+    """
+    The covered tags of the last listing, so that an unchanged list is not matched with a range again.
+
+    :param scope: the scope that was applied
+    :param tags: the tags of the listing
+    :param covered: those that the scope covers
+    """
+
+    scope: WatchScope | None = None
+    tags: list[str] | None = None
+    covered: list[str] = field(default_factory=list)
+
+    def of(self, tags: list[str], scope: WatchScope) -> list[str]:
+        """
+        Return the tags that the scope covers.
+
+        :param tags: the tags of a listing
+        """
+        if scope.rule.semver is None:
+            # An expression alone takes no longer than it takes to keep and compare the list.
+            return [tag for tag in tags if scope.covers(tag)]
+        if scope != self.scope or tags != self.tags:
+            self.covered = [tag for tag in tags if scope.covers(tag)]
+            self.scope, self.tags = scope, tags
+        return self.covered
+
+
 async def compute(count: int, function: Callable[[], Result]) -> Result:
     """
     Return the function's result. For many tags it runs in a thread, so that the event loop stays responsive.
@@ -64,6 +93,7 @@ async def scan(
     scope: WatchScope,
     needs_digest: Callable[[str], bool],
     is_first: bool,
+    covered: CoveredTags | None = None,
 ) -> ScanResult:
     """
     Request the tags and the digests that are needed.
@@ -76,11 +106,15 @@ async def scan(
     :param scope: the watched tags
     :param needs_digest: returns True for a watched tag whose digest is needed
     :param is_first: whether this is the first poll, without a stored watermark
+    :param covered: the covered tags of the last listing; changed in place
     :raises RegistryError: the listing failed, or no digest could be read
     """
+    cache = CoveredTags() if covered is None else covered
     named = scope.rule.tags
     listing = await client.list(repository) if named is None else Listing(list(named))
-    result, needed = await compute(len(listing.tags), lambda: _sorted_out(listing, scope, needs_digest))
+    result, needed = await compute(
+        len(listing.tags), lambda: _sorted_out(listing, scope, needs_digest, cache)
+    )
     reader = DigestReader(client, repository)
     await reader.read(needed)
     reader.raise_if_all_failed(named is not None)
@@ -114,14 +148,12 @@ async def scan_only(
 
 
 def _sorted_out(
-    listing: Listing, scope: WatchScope, needs_digest: Callable[[str], bool]
+    listing: Listing, scope: WatchScope, needs_digest: Callable[[str], bool], covered: CoveredTags
 ) -> tuple[ScanResult, list[str]]:
     """Return the digests that the listing contains, and the tags whose digest must be requested."""
     result = ScanResult(times=listing.times)
     needed: list[str] = []
-    for tag in listing.tags:
-        if not scope.covers(tag):
-            continue
+    for tag in covered.of(listing.tags, scope):
         digest = listing.digests.get(tag)
         if digest is not None:
             result.digests[tag] = digest

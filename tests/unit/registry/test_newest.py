@@ -123,6 +123,19 @@ async def test_unchanged_poll_does_not_order_the_tags_again(watcher, monkeypatch
         await watcher.poll()
 
 
+async def test_unchanged_poll_with_a_range_does_not_match_the_tags_again(watcher, monkeypatch):
+    watcher.options |= {"newest": None, "rule": TagRule(semver=">=1")}
+    await watcher.poll()
+    covers, asked = TagRule.covers, []
+    monkeypatch.setattr(TagRule, "covers", lambda rule, tag: asked.append(tag) or covers(rule, tag))
+    assert await watcher.poll() == []
+    assert asked == []
+    watcher.registry.put(REPOSITORY, ["1.2.0"])
+    assert await watcher.poll() == ["1.2.0:new"]
+    assert "1.2.0" in asked
+    assert await watcher.poll(rule=TagRule(semver=">=2")) == []
+
+
 async def test_poll_after_the_stored_tag_was_deleted_warns_once_and_returns_none(watcher, caplog):
     await watcher.poll()
     del watcher.registry.repositories[REPOSITORY]["1.1.0"]
