@@ -92,17 +92,12 @@ def tags_of(airflow: Airflow, dag_id: str) -> set[str]:
     return {tag["name"] for tag in found["tags"]}
 
 
-def wait_for_watermark(airflow: Airflow, name: str) -> dict[str, Any]:
+def state_of(airflow: Airflow, name: str) -> Any:
+    """Return the stored state of a trigger's repository."""
     uri = f"oci://registry_default/{name}/app"
-
-    def store() -> dict[str, Any]:
-        assets = airflow.rest.api("GET", "/assets", uri_pattern=uri)["assets"]
-        found = [asset["id"] for asset in assets if asset["uri"] == uri]
-        values = airflow.rest.api("GET", f"/assets/{found[0]}/state-store") if found else {}
-        return values if "head" in str(values) else {}
-
-    found: dict[str, Any] = wait_until(store, 120, f"the baseline of {name}", interval=0.5)
-    return found
+    assets = airflow.rest.api("GET", "/assets", uri_pattern=uri)["assets"]
+    found = [asset["id"] for asset in assets if asset["uri"] == uri]
+    return airflow.rest.api("GET", f"/assets/{found[0]}/state-store") if found else {}
 
 
 def test_bad_entry_among_good_ones_stops_none_and_loses_no_push(
@@ -112,7 +107,7 @@ def test_bad_entry_among_good_ones_stops_none_and_loses_no_push(
     for name in everyone:
         airflow.rest.wait_for_dag(f"trigger.{name}", timeout=120)
     for name in everyone:
-        wait_for_watermark(airflow, name)
+        wait_until(lambda name=name: "head" in str(state_of(airflow, name)), 120, f"the baseline of {name}")
     for name in everyone:
         push(registry, name, "v1")
     expected = {(name, "v1") for name in everyone}
@@ -123,6 +118,11 @@ def test_bad_entry_among_good_ones_stops_none_and_loses_no_push(
         lambda: tags_of(airflow, "trigger.patient") == {"registry-trigger", "held"}, 90, "the held Dag"
     )
     wait_until(lambda: "disabled" in tags_of(airflow, "trigger.sleeping"), 90, "the disabled Dag")
+    # A watcher that Airflow has not detached yet would emit its push to a Dag that no longer listens.
+    for name in ("patient", "sleeping"):
+        wait_until(
+            lambda name=name: "outbox.detached" in str(state_of(airflow, name)), 90, f"{name} to be detached"
+        )
     # Airflow would delete the state of an asset that no Dag names about a minute after that.
     held_since = time.monotonic()
     for name in everyone:
