@@ -53,7 +53,9 @@ class Destinations:
     def __init__(self, base: URL) -> None:
         self._own_host = _host(base)
         self._own: dict[str, bool] = {}
-        if literal := _literal(self._own_host):
+        literal = _literal(self._own_host)
+        self._is_named = literal is None
+        if literal:
             self.note(literal)
 
     def note(self, address: str) -> None:
@@ -102,8 +104,16 @@ class Destinations:
         return bool(self._own) and not any(self._own.values())
 
     def open_own_socket(self, addr_info: AddrInfoType) -> socket.socket:
-        """Return a socket for a connection to the registry, and record its address."""
-        self.note(str(addr_info[4][0]))
+        """
+        Return a socket for a connection to the registry, and record its address.
+
+        :raises DestinationBlocked: the registry's name leads to a metadata service
+        """
+        address = str(addr_info[4][0])
+        # The owner of a name can let it lead anywhere, at any time; an address is the administrator's choice.
+        if self._is_named and (address_class(address) or "").startswith("cloud metadata"):
+            raise DestinationBlocked(f"{self._own_host} has the address {address}, a cloud metadata service")
+        self.note(address)
         return socket.socket(*addr_info[:3])
 
     def open_checked_socket(self, addr_info: AddrInfoType) -> socket.socket:

@@ -217,6 +217,15 @@ async def test_client_of_a_registry_whose_name_rebinds_does_not_count_as_private
     assert (world.leaked, world.recorder.connections) == (b"", 0)
 
 
+@pytest.mark.parametrize("address", ["169.254.169.254", "100.100.100.200", "fd00:ec2::254"])
+async def test_client_of_a_registry_whose_name_rebinds_to_a_metadata_service_sends_nothing(
+    world: World, address: str
+) -> None:
+    world.internet.add("registry.example", [address])
+    error = await sent_there(world.client("registry.example"), "list")
+    assert (error.kind, world.leaked, world.internet.dialed) == ("refused_answer", b"", [])
+
+
 @pytest.mark.parametrize("address", ["169.254.169.254", "10.0.0.5", "fe80::1%1", "::1"])
 async def test_client_checks_the_socket_even_if_the_lookup_does_not(
     world: World, monkeypatch: pytest.MonkeyPatch, address: str
@@ -358,7 +367,7 @@ def test_destinations_without_a_known_own_address_block_an_internal_one() -> Non
 
 
 async def test_registry_on_its_own_metadata_address_is_the_administrators_choice(world: World) -> None:
-    """The Connection's own host is not named by a registry, so it is not checked."""
+    """The address in a Connection is not named by a registry, so it is not checked."""
     world.internet.routes["169.254.1.9"] = URL(world.registry.url).port or 0
     async with world.client("169.254.1.9") as client:
         assert await client.list_tags(REPOSITORY) == ["v1"]
