@@ -101,7 +101,6 @@ class SignIn:
         """Remember the scope of a token that the registry accepted."""
         if self._token is None or status >= 400:
             return
-        self._state.refused_at.pop(self._repository, None)
         candidates = self._state.candidates(self._repository)
         if len(candidates) > 1 and self._token.scope in candidates:
             offered = self._state.challenge.parameters.get("scope", "") if self._state.challenge else ""

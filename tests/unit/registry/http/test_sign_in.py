@@ -19,6 +19,8 @@ from airflow_registry_triggers.registry.client import RegistryClient
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.http import sign_in
 from airflow_registry_triggers.registry.http.credentials import Credentials
+from airflow_registry_triggers.registry.poll import poll
+from airflow_registry_triggers.registry.watermark import Watermark
 from tests.unit.registry.raw_server import RawServer, Talk, reply
 from tests.unit.registry.scripted_registry import Paging, ScriptedRegistry, SignIn, digest_of
 
@@ -443,6 +445,23 @@ async def test_thousand_denied_digests_cost_few_tokens(registry: ScriptedRegistr
             *(client.digest(REPOSITORY, tag) for tag in tags), return_exceptions=True
         )
     assert {getattr(answer, "kind", answer) for answer in answers} == {"credentials"}
+    assert registry.by_kind["token"] <= 25
+
+
+async def test_denied_digests_among_others_cost_few_tokens(registry: ScriptedRegistry, skew: float) -> None:
+    """Artifactory answers 403 for images that its scanner blocks."""
+    registry.put(REPOSITORY, {f"v{number}": "one" for number in range(100)})
+    registry.sign_in = SignIn()
+
+    async def deny(request: web.Request) -> web.Response | None:
+        is_denied = request.path[-1] in "13579" and "Authorization" in request.headers
+        return web.Response(status=403) if is_denied and "/manifests/" in request.path else None
+
+    registry.faults.append(deny)
+    async with RegistryClient(registry.url) as client:
+        for _ in range(2):
+            found = await poll(client, REPOSITORY, Watermark())
+            assert len(found.unknown) == 50
     assert registry.by_kind["token"] <= 25
 
 
