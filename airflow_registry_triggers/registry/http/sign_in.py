@@ -24,6 +24,7 @@ __all__ = ["SignIn"]
 _CLOCK_SKEW = 1.0
 _REFUSAL_COUNTS_FOR = 60.0
 _MAX_RESCOPES = 2
+_TOO_YOUNG = 5.0
 
 
 class SignIn:
@@ -141,7 +142,8 @@ class SignIn:
     def _refuse(self, token: Token, status: int, denied: bool) -> None:
         if not denied:
             self._state.record_refusal(self._repository)
-        if status == 401:
+        # Dropped for the next request, but not once for each tag that is denied with 401.
+        if status == 401 and time.monotonic() - token.requested_at > _TOO_YOUNG:
             self._auth.drop(self._repository, token)
 
     def _renews_login(self, used: Credentials) -> bool:

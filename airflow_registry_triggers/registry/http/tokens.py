@@ -33,11 +33,13 @@ class Token:
     :param header: value of the ``Authorization`` header
     :param scope: the scope that was requested
     :param good_until: monotonic time from which it is renewed
+    :param requested_at: monotonic time of the request for it
     """
 
     header: str = field(repr=False)
     scope: str
     good_until: float
+    requested_at: float = 0.0
 
     @property
     def is_good(self) -> bool:
@@ -101,7 +103,8 @@ def parse_token(body: bytes, scope: str, requested_at: float) -> Token | None:
     if life is None:
         life = _jwt_life(value)
     # Renewed early, so that no request leaves with a token that ends on its way.
-    return Token(f"Bearer {value}", scope, requested_at + life - min(_RENEW_BEFORE, life / 2))
+    good_until = requested_at + life - min(_RENEW_BEFORE, life / 2)
+    return Token(f"Bearer {value}", scope, good_until, requested_at)
 
 
 def _seconds(value: object) -> float | None:

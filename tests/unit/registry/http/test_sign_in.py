@@ -448,14 +448,17 @@ async def test_thousand_denied_digests_cost_few_tokens(registry: ScriptedRegistr
     assert registry.by_kind["token"] <= 25
 
 
-async def test_denied_digests_among_others_cost_few_tokens(registry: ScriptedRegistry, skew: float) -> None:
+@pytest.mark.parametrize("status", [400, 401, 403])
+async def test_denied_digests_among_others_cost_few_tokens(
+    registry: ScriptedRegistry, skew: float, status: int
+) -> None:
     """Artifactory answers 403 for images that its scanner blocks."""
     registry.put(REPOSITORY, {f"v{number}": "one" for number in range(100)})
     registry.sign_in = SignIn()
 
     async def deny(request: web.Request) -> web.Response | None:
         is_denied = request.path[-1] in "13579" and "Authorization" in request.headers
-        return web.Response(status=403) if is_denied and "/manifests/" in request.path else None
+        return web.Response(status=status) if is_denied and "/manifests/" in request.path else None
 
     registry.faults.append(deny)
     async with RegistryClient(registry.url) as client:
