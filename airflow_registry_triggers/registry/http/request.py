@@ -156,6 +156,7 @@ def _arguments(request: Request, url: URL, proxy: Proxy | None, limits: Limits) 
         headers["Authorization"] = authorization
     arguments: dict[str, Any] = {
         "headers": headers,
+        "json": request.json,
         "allow_redirects": False,
         "timeout": aiohttp.ClientTimeout(total=limits.seconds, sock_connect=limits.connect_seconds),
     }
