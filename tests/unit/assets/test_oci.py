@@ -68,6 +68,12 @@ def test_repository_asset_over_airflows_limit_raises_an_error_that_names_the_set
         repository_asset(**arguments)
 
 
+def test_repository_asset_has_repository_and_connection_as_its_extra():
+    asset = repository_asset("team/app", "registry_good")
+    assert asset.extra == {"repository": "team/app", "connection": "registry_good"}
+    assert asset.name == "team/app @ registry_good"
+
+
 def test_repository_asset_declared_twice_has_identical_watchers():
     one = repository_asset("team/app", tags=["b", "a"])
     other = repository_asset("team/app", tags=("a", "b"))

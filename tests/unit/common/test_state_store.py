@@ -245,3 +245,6 @@ def test_state_mixin_of_an_operator_adds_the_state_asset_to_its_inlets():
     mapped = TriggerMatchOperator.partial(task_id="d", inlets=[mine]).expand(notifications=[{}])
     assert mapped.inlets == [mine, STATE_ASSET]
     assert STATE_ASSET.group == "registry-internal"
+    assert STATE_ASSET.extra == {
+        "about": "Internal state of registry triggers. Do not delete, do not create events."
+    }
