@@ -70,13 +70,14 @@ class HistoryRows:
     Writes rows through Airflow's own tables.
 
     :param home: whose database; it must have been migrated
+    :param known: Dags that the database has already, from Dag files
     """
 
-    def __init__(self, home: AirflowHome) -> None:
+    def __init__(self, home: AirflowHome, known: Iterable[str] = ()) -> None:
         from sqlalchemy import create_engine
 
         self._engine = create_engine(home.database)
-        self._dags: set[str] = set()
+        self._dags: set[str] = set(known)
         self._runs: set[int] = set()
 
     def add(self, tasks: Iterable[Task]) -> None:

@@ -489,7 +489,7 @@ def test_test_dialog_when_started_shows_its_delivery_within_5_s(
     dialog.get_by_role("button", name="Notification (JSON)").click()
     sample = dialog.get_by_label("Notification", exact=True)
     sample.fill("{no json")
-    dialog.get_by_label("Send").check()
+    dialog.get_by_role("radio", name=re.compile("^Send")).check()
     dialog.get_by_role("button", name="Send").click()
     expect(dialog).to_contain_text("The notification is not JSON")
     sample.fill(json.dumps(notification("release-v8")))
