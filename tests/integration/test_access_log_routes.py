@@ -249,6 +249,30 @@ def test_access_log_route_with_any_task_state_returns_the_result(admin: AirflowR
     assert (pending["result"], pending["task_state"]) == ("retrying", "up_for_retry")
 
 
+@pytest.mark.parametrize(
+    ("result", "found"),
+    [
+        ("failed", {"404", "timeout"}),
+        ("delivered", {"200", "409"}),
+        ("blocked", {"blocked"}),
+        ("untriggered", {"untriggered"}),
+        ("retrying", set()),
+    ],
+)
+def test_access_log_route_with_a_result_filter_returns_its_entries(
+    admin: AirflowRest, result: str, found: set[str]
+) -> None:
+    assert codes(admin, dag_id="statuses", result=result) == found
+
+
+def test_access_log_route_with_a_push_or_digest_returns_all_its_entries(admin: AirflowRest) -> None:
+    push = page(admin, dag_id="repeats", notification_id=f"{80:032x}")["entries"]
+    assert {item["status_code"] for item in push} == {"triggered", "duplicate"}
+    assert tags(admin, digest=f"sha256:{31:064x}") == ["v10"]
+    assert tags(admin, dag_id="search", tests="only") == []
+    assert len(tags(admin, dag_id="search", tests="hide")) == 3
+
+
 def test_access_log_route_with_a_text_filter_matches_a_part_or_the_whole(admin: AirflowRest) -> None:
     assert tags(admin, dag_id="search", tag="V1") == ["v10", "v1"]
     assert tags(admin, dag_id="search", tag="=v1") == ["v1"]
@@ -276,6 +300,8 @@ def test_access_log_route_with_a_task_instance_filter_returns_its_entries(admin:
         ({"status": "2000"}, "status='2000'"),
         ({"status": "access_log.200"}, "verdict"),
         ({"since": "yesterday"}, "since='yesterday'"),
+        ({"result": "broken"}, "result='broken'"),
+        ({"tests": "maybe"}, "tests='maybe'"),
         ({"until": "99999999d"}, "until"),
         ({"cursor": "AAAA"}, "Leave it out"),
         ({"cursor": "WzEsMSwxLDFd"}, "Leave it out"),
