@@ -107,8 +107,9 @@ class Model:
         for tag in {*view.listed, *self.told}:
             may_be = told.get(tag, {ABSENT})
             if tag in held:
-                # After damage, the tag has got a baseline or its push is held.
-                told[tag] = may_be | {str(view.digests[tag])} if self.damaged else may_be
+                # After damage, or with an unknown digest, the tag has got a baseline or its push is held.
+                is_baseline = self.damaged or UNKNOWN in may_be
+                told[tag] = may_be | {str(view.digests[tag])} if is_baseline else may_be
             elif tag not in announced:
                 told[tag] = self._after_baseline(tag, view, now, may_be)
         return told

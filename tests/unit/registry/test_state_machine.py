@@ -336,6 +336,8 @@ class Watching(RuleBasedStateMachine):
             return
         before = self.load()
         result = self.run(self.poll_once(before))
+        for tag in self.broken_heads.keys() & result.unknown.keys():
+            self.seen.pop(tag, None)  # HEAD was answered with 404, and no GET confirmed that
         view, announced = self.view(), {n.tag for n in result.notifications}
         held = self.check(result, view)
         try:
