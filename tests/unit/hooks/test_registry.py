@@ -16,6 +16,7 @@ from airflow_registry_triggers.hooks.registry import RegistryHook
 from airflow_registry_triggers.hooks.registry_target import target_of
 from airflow_registry_triggers.hooks.watch_settings import WatchSettings
 from airflow_registry_triggers.registry.errors import RegistryError
+from tests.harness.tinyproxy import TinyProxy
 from tests.unit.registry.scripted_registry import ScriptedRegistry, SignIn, digest_of
 
 
@@ -277,6 +278,19 @@ async def test_test_connection_of_a_registry_that_offers_a_login_succeeds_and_sa
     ok, text = await asyncio.to_thread(hook.test_connection)
     assert ok
     assert "It offers a login" in text
+
+
+async def test_test_connection_behind_a_proxy_names_it_without_its_login(hook, tmp_path):
+    with TinyProxy(tmp_path, "BasicAuth user hunter2") as proxy:
+        hook.values["extra"] = {"proxy": proxy.url.replace("//", "//user:hunter2@")}
+        ok, text = await asyncio.to_thread(hook.test_connection)
+    assert ok
+    assert f"Requests use the proxy {proxy.url}" in text
+    down, reason = await asyncio.to_thread(hook.test_connection)
+    assert not down
+    assert reason.startswith("proxy: ")
+    assert proxy.url in reason
+    assert "hunter2" not in text + reason
 
 
 async def test_test_connection_with_a_wrong_password_names_the_credentials(hook):
