@@ -147,16 +147,19 @@ async def test_list_tags_with_a_200_that_breaks_off_is_unavailable(sent: bytes, 
         b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\nab",
     ],
 )
+@pytest.mark.parametrize("holds", [False, True], ids=["closed", "stalled"])
 async def test_list_tags_with_an_error_whose_body_is_broken_has_the_kind_of_its_status(
-    status: int, expected: str, body: bytes
+    status: int, expected: str, body: bytes, holds: bool
 ) -> None:
     async def script(talk: Talk) -> None:
         if talk.path == "/v2/":
             await talk.send(reply(200, b"{}"))
         else:
             await talk.send(b"HTTP/1.1 %d X\r\n" % status + body)
+            if holds:
+                await talk.hold()
 
-    assert await kind(script) == expected
+    assert await kind(script, seconds=0.4) == expected
 
 
 async def test_list_tags_with_a_broken_chunk_ends_at_once() -> None:
