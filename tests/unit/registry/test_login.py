@@ -10,6 +10,8 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from airflow_registry_triggers.registry import login
 from airflow_registry_triggers.registry.errors import RegistryError
@@ -222,3 +224,82 @@ def test_equality_of_renewable_credentials_is_that_of_their_keys(issuer):
     assert RenewableCredentials("a", issuer) == RenewableCredentials("a", Issuer())
     assert RenewableCredentials("a", issuer) != RenewableCredentials("b", issuer)
     assert len({RenewableCredentials("a", issuer), RenewableCredentials("a", Issuer())}) == 1
+
+
+class Renewals(RuleBasedStateMachine):
+    """Any order of uses, rejections, outages and pauses."""
+
+    @initialize(lifetime=st.floats(1.0, 200.0))
+    def start(self, lifetime):
+        self.patch = pytest.MonkeyPatch()
+        self.clock = SimpleNamespace(now=1000.0)
+        self.patch.setattr(login, "time", SimpleNamespace(monotonic=lambda: self.clock.now))
+        self.patch.setattr(login.log, "warning", lambda *arguments: None)
+        self.issuer = Issuer(lifetime)
+        self.issued_at = {}
+        self.failed_at = -1e9
+        self.dropped = set()
+        self.used = None
+        self.renewable = RenewableCredentials("key", self.fetch)
+
+    def teardown(self):
+        if hasattr(self, "patch"):
+            self.patch.undo()
+
+    async def fetch(self):
+        try:
+            fetched = await self.issuer()
+        except RegistryError:
+            self.failed_at = self.clock.now
+            raise
+        self.issued_at[fetched.credentials.password] = self.clock.now
+        return fetched
+
+    @rule(seconds=st.floats(0.1, 70.0))
+    def wait(self, seconds):
+        self.clock.now += seconds
+
+    @rule(is_down=st.booleans())
+    def change_the_cloud(self, is_down):
+        self.issuer.error = UNAVAILABLE if is_down else None
+
+    @rule()
+    def reject(self):
+        if self.used is None:
+            return
+        name = self.used.password
+        is_young = self.clock.now - self.issued_at[name] < 5.0
+        is_current = (
+            name == f"token-{max(int(key[6:]) for key in self.issued_at)}" and name not in self.dropped
+        )
+        assert self.renewable.reject(self.used) == (not (is_current and is_young))
+        if is_current and not is_young:
+            self.dropped.add(name)
+
+    @rule(waiters=st.integers(1, 5))
+    def use(self, waiters):
+        fetches, failed_at = self.issuer.fetches, self.failed_at
+
+        async def all_of_them():
+            return await asyncio.gather(
+                *(self.renewable.current() for _ in range(waiters)), return_exceptions=True
+            )
+
+        found = asyncio.run(all_of_them())
+        fetches = self.issuer.fetches - fetches
+        assert fetches <= 1, "one fetch for all that wait"
+        assert len({str(one) + getattr(one, "password", "") for one in found}) == 1
+        if isinstance(found[0], Exception):
+            assert fetches == 1, "an error is that of a fetch of now"
+            return
+        self.used = found[0]
+        assert self.used.password not in self.dropped, "rejected credentials are not used"
+        age, lifetime = self.clock.now - self.issued_at[self.used.password], self.issuer.lifetime
+        assert age < lifetime, "credentials are not used after their end"
+        if age > 0.8 * lifetime:
+            assert fetches == 1 or self.clock.now - failed_at < 30.0, "renewed, unless that failed just now"
+        elif age > 0:
+            assert fetches == 0, "young credentials are not fetched again"
+
+
+TestRenewals = Renewals.TestCase
