@@ -20,6 +20,7 @@ MODULES = {
     "scale": "A thousand repositories, a hundred Dags",
     "access_log": "A page of the access log",
     "trigger_file": "A file with 1,000 triggers",
+    "triggers": "The page of a thousand triggers",
 }
 
 

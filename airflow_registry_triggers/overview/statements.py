@@ -21,7 +21,7 @@ from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.trigger import Trigger
 from airflow.models.xcom import XComModel
-from sqlalchemy import and_, case, cast, func, literal, null, select, tuple_, union_all
+from sqlalchemy import String, and_, case, cast, func, literal, null, select, tuple_, union_all
 from sqlalchemy import delete as sql_delete
 
 from airflow_registry_triggers.access_log.query import keys_of
@@ -160,6 +160,8 @@ def counts_statement(since: datetime, dag_id: str | None = None) -> Select[*tupl
     :param since: runs with a record at this time or later are counted
     :param dag_id: only of this Dag
     """
+    # Of a run that tests without sending, nothing counts: neither its match nor a fault of its delivery.
+    dry_runs = select(DagRun.id).where(cast(DagRun.conf["dry_run"].as_string(), String).in_(("true", "1")))
     is_recent = case((XComModel.timestamp >= since, XComModel.dag_run_id))
     group = (XComModel.dag_id, XComModel.task_id, XComModel.key)
     statement = (
@@ -168,7 +170,7 @@ def counts_statement(since: datetime, dag_id: str | None = None) -> Select[*tupl
             func.max(XComModel.dag_run_id).label("run"),
             func.count(is_recent.distinct()).label("recent"),
         )
-        .where(XComModel.key.in_(keys_of(())))
+        .where(XComModel.key.in_(keys_of(())), XComModel.dag_run_id.not_in(dry_runs))
         .group_by(*group)
     )
     return statement if dag_id is None else statement.where(XComModel.dag_id == dag_id)
