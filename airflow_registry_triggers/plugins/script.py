@@ -20,6 +20,13 @@ FILES = (
     "fields",
     "views",
     "test_dialog",
+    # the view "Triggers"
+    "triggers_text",
+    "triggers_data",
+    "triggers_actions",
+    "triggers_list",
+    "triggers_view",
+    "triggers_tab",
     # the view "Access log"
     "log_data",
     "log_filters",

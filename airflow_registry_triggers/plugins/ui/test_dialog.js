@@ -82,8 +82,8 @@ function Started({ run }) {
   );
 }
 
-// name: of the trigger; taskId: of its match task, empty if it is not known; sample: { repository, tag, digest }.
-function TestTrigger({ dagId, taskId = "", name, may, sample, onStarted = () => undefined }) {
+// label: of the button; name: of the trigger; taskId: of its match task, empty if it is not known; sample: { repository, tag, digest }.
+function TestTrigger({ label = "Test", dagId, taskId = "", name, may, sample, onStarted = () => undefined }) {
   const [tag, setTag] = useState("");
   const [text, setText] = useState("");
   const [isDry, setIsDry] = useState(true);
@@ -137,7 +137,7 @@ function TestTrigger({ dagId, taskId = "", name, may, sample, onStarted = () => 
   return h(
     React.Fragment,
     null,
-    h(ActionButton, { may, reason: "Your role may not start a run", onClick: open }, "Test"),
+    h(ActionButton, { may, reason: "Your role may not start a run", onClick: open }, label),
     h(
       Ask,
       {
