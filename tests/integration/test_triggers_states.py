@@ -50,10 +50,10 @@ DAGS = """
     for name, (conn_id, receiver) in TRIGGERS.items():
         asset = repository_asset(f"states/{name}", conn_id)
         with DAG(name, schedule=asset, start_date=datetime(2026, 1, 1), is_paused_upon_creation=False) as dag:
-            match = TriggerMatchOperator(task_id="match", semver=None, tag_regex="v.*")
+            match = TriggerMatchOperator(task_id="match", tag_regex="v.*")
             WebhookDeliverOperator(task_id="deliver", notifications=match.output, webhook_conn_id=receiver)
         globals()[name] = dag
-""".replace("semver=None, ", "")
+"""
 
 FAULTY = """
     from datetime import datetime
