@@ -49,7 +49,7 @@ def get_triggers(
     session: SessionDep,
     response: Response,
     background: BackgroundTasks,
-    state: Annotated[list[str], Query(description="states to show; repeat it for several")] = [],  # noqa: B006
+    state: Annotated[list[str], Query(description="states to show; several with a comma")] = [],  # noqa: B006
     dag_id: _Id | None = None,
     repository: Annotated[str, Query(max_length=500, description="part of it, or =name for all of it")] = "",
     problems: Annotated[bool, Query(description="only states that need a person")] = False,

@@ -126,6 +126,18 @@ def test_get_triggers_of_an_admin_has_the_documented_fields(airflow):
     assert row["watchers"][0]["repository"] == "team/open"
 
 
+def test_get_triggers_with_empty_or_several_filters_is_understood(airflow):
+    names = [row["dag_id"] for row in page(airflow.rest)["triggers"]]
+    found = page(airflow.rest, state="", dag_id="", repository="", cursor="", limit=50)
+    assert [row["dag_id"] for row in found["triggers"]] == names
+    states = {row["state"] for row in page(airflow.rest, state="ok,untriggered")["triggers"]}
+    assert states == {"ok", "untriggered"}
+    assert {row["state"] for row in page(airflow.rest, state=["ok", "delivery"])["triggers"]} == {
+        "ok",
+        "delivery",
+    }
+
+
 def test_get_triggers_of_a_viewer_has_no_row_and_no_count_of_other_dags(viewer):
     for query in ({}, {"limit": 200}, {"problems": "true"}, {"state": "delivery"}, {"dag_id": "hidden_one"}):
         try:
