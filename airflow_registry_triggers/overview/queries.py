@@ -26,6 +26,7 @@ from airflow_registry_triggers.overview.serialized import DagShape, shape_of
 from airflow_registry_triggers.overview.statements import (
     DISABLED_TAG,
     HELD_TAG,
+    TRIGGER_TAG,
     assets_statement,
     counts_statement,
     dead_values_statement,
@@ -89,8 +90,8 @@ def _dag(row: Row[Any], tags: set[str], shape: DagShape) -> DagFacts:
         is_paused=bool(row.is_paused),
         is_stale=bool(row.is_stale),
         has_import_errors=bool(row.has_import_errors),
-        is_held=HELD_TAG in tags and any(task.kind == "held" for task in shape.tasks.values()),
-        is_disabled=DISABLED_TAG in tags and any(task.about for task in shape.tasks.values()),
+        is_held={TRIGGER_TAG, HELD_TAG} <= tags,
+        is_disabled={TRIGGER_TAG, DISABLED_TAG} <= tags,
         parsed_at=row.last_parsed_time,
         next_run_at=row.next_dagrun_create_after,
         description=row.description or "",

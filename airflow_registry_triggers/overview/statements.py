@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DISABLED_TAG",
     "HELD_TAG",
+    "TRIGGER_TAG",
     "assets_statement",
     "counts_statement",
     "dead_values_statement",
@@ -48,6 +49,8 @@ __all__ = [
     "tasks_statement",
 ]
 
+# The tags of Dags of a trigger file; the package trigger_file is above this one.
+TRIGGER_TAG = "registry-trigger"
 HELD_TAG = "held"
 DISABLED_TAG = "disabled"
 
@@ -61,7 +64,7 @@ def tasks_statement(dag_id: str | None = None) -> Select[*tuple[Any, ...]]:
     """
     Return a statement for the tasks with the shared state as an inlet, and their Dags.
 
-    A Dag with both tags has two rows for each task.
+    A Dag with several tags of a trigger file has several rows for each task.
 
     :param dag_id: only this Dag
     """
@@ -71,7 +74,7 @@ def tasks_statement(dag_id: str | None = None) -> Select[*tuple[Any, ...]]:
         .subquery()
     )
     is_newest = and_(DagVersion.dag_id == newest.c.dag_id, DagVersion.version_number == newest.c.number)
-    has_tag = and_(DagTag.dag_id == DagModel.dag_id, DagTag.name.in_((HELD_TAG, DISABLED_TAG)))
+    has_tag = and_(DagTag.dag_id == DagModel.dag_id, DagTag.name.in_((TRIGGER_TAG, HELD_TAG, DISABLED_TAG)))
     statement = (
         select(
             TaskInletAssetReference.dag_id,

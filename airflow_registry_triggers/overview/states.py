@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_registry_triggers.access_log.entries import result_of
 from airflow_registry_triggers.access_record import Status
 from airflow_registry_triggers.overview.instances import delivery_statuses, is_failure
-from airflow_registry_triggers.overview.sentences import Sentence, error_text, plain
+from airflow_registry_triggers.overview.sentences import Sentence, counted, error_text, plain
 from airflow_registry_triggers.overview.watching import repository_of, why_not_watched
 
 if TYPE_CHECKING:
@@ -106,7 +106,8 @@ def _why_broken(trigger: Trigger) -> Sentence:
 
 def _why_paused(trigger: Trigger) -> Sentence:
     if trigger.dag.is_disabled:
-        declared = trigger.dag.shape.tasks[trigger.task_id].about.get("declared_in", "the trigger file")
+        task = trigger.dag.shape.tasks.get(trigger.task_id)
+        declared = task.about.get("declared_in", "the Dag file") if task else "the Dag file"
         return Sentence(f"Disabled in {plain(str(declared))}.")
     return Sentence("Paused. Airflow queues no asset events for a paused Dag.")
 
@@ -144,12 +145,11 @@ def _of_records(trigger: Trigger, facts: Facts) -> tuple[State, Sentence | None]
 
 
 def _recorded(trigger: Trigger, facts: Facts) -> Sentence:
-    tags = [report.status.tags for _, report in watchers_of(trigger, facts) if report]
-    known = [number for number in tags if number is not None]
+    watchers = watchers_of(trigger, facts)
+    known = [report.status.tags for _, report in watchers if report and report.status.tags is not None]
     if known:
-        total = sum(known)
-        return Sentence(f"{total} {'tag' if total == 1 else 'tags'} recorded; no push since.")
-    return Sentence("No push yet." if trigger.sensors else "The watcher has not polled yet; no push since.")
+        return Sentence(f"{counted(sum(known), 'tag')} recorded; no push since.")
+    return Sentence("The watcher has not polled yet." if watchers else "No push yet.")
 
 
 def last_match_run(trigger: Trigger, facts: Facts) -> tuple[int, int]:

@@ -261,6 +261,19 @@ def test_delete_dead_values_keeps_a_value_that_was_written_meanwhile(rows):
     assert "watchers/back-1/0" in rows.status_keys()
 
 
+def test_state_of_a_dag_of_a_trigger_file_follows_its_tags(rows):
+    held, disabled = event_dag("held_dag"), event_dag("disabled_dag")
+    held.tags, disabled.tags = {"registry-trigger", "held"}, {"registry-trigger", "disabled", "team"}
+    held.description = "Held: registry_triggers.yaml:12 has 2 problems."
+    disabled.get_task("match").doc_json = '{"declared_in": "registry_triggers.yaml:31"}'
+    only_a_label = event_dag("labelled")
+    only_a_label.tags = {"held", "disabled"}
+    rows.add_dags(held, disabled, only_a_label)
+    assert shown(rows, "held_dag") == ("broken", "Held: registry_triggers.yaml:12 has 2 problems.")
+    assert shown(rows, "disabled_dag") == ("paused", "Disabled in registry_triggers.yaml:31.")
+    assert shown(rows, "labelled")[0] not in ("broken", "paused")
+
+
 def sensor_dag(name: str, *, with_match: bool) -> DAG:
     with DAG(name, schedule="*/5 * * * *", start_date=TODAY, catchup=False) as dag:
         push = RegistryPushSensor(task_id="push", repository="team/sensed", tags=["latest"])
