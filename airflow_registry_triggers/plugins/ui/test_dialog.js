@@ -82,7 +82,8 @@ function Started({ run }) {
   );
 }
 
-// label: of the button; name: of the trigger; taskId: of its match task, empty if it is not known; sample: { repository, tag, digest }.
+// label: of the button; name: of the trigger; taskId: of its match task, empty if it is not known;
+// sample: { repository, tag, digest }.
 function TestTrigger({ label = "Test", dagId, taskId = "", name, may, sample, onStarted = () => undefined }) {
   const [tag, setTag] = useState("");
   const [text, setText] = useState("");

@@ -3,6 +3,8 @@
 //
 // The list of triggers: rows, or cards where it is narrow.
 
+const TableRow = C.Table.Row;
+const TableCell = C.Table.Cell;
 const muted = { fontSize: "xs", color: "fg.muted", overflowWrap: "anywhere" };
 
 const State = ({ row }) => h(Badge, { palette: statePalette(row), "data-state": plain(row.state) }, stateLabel(row));
@@ -126,7 +128,7 @@ function TriggerRows({ rows, opened, toggle, onChange }) {
       C.Table.Header,
       null,
       h(
-        C.Table.Row,
+        TableRow,
         null,
         TRIGGER_COLUMNS.map(([name, width]) =>
           h(
@@ -168,16 +170,16 @@ function TriggerRow({ row, isOpen, toggle, onChange }) {
     React.Fragment,
     null,
     h(
-      C.Table.Row,
+      TableRow,
       { "data-testid": "trigger", "data-state": plain(row.state) },
-      cells.map((cell, number) => h(C.Table.Cell, { key: number, ...top, px: number ? 2 : 0 }, cell)),
+      cells.map((cell, number) => h(TableCell, { key: number, ...top, px: number ? 2 : 0 }, cell)),
     ),
     h(
-      C.Table.Row,
+      TableRow,
       null,
-      h(C.Table.Cell, { p: 0 }),
+      h(TableCell, { p: 0 }),
       h(
-        C.Table.Cell,
+        TableCell,
         { colSpan: cells.length - 1, px: 2, pt: 0 },
         h(Why, { row }),
         isOpen && h(TriggerDetails, { row, onChange }),
