@@ -74,7 +74,7 @@ SENSOR = """
     from airflow_registry_triggers import RegistryPushSensor, WebhookDeliverOperator
 
     with DAG("sensing", schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_creation=False):
-        push = RegistryPushSensor(task_id="push", repository="states/good", registry_conn_id="registry_wrong", retries=0)
+        push = RegistryPushSensor(task_id="push", repository="states/nowhere", registry_conn_id="registry_good", retries=0)
         WebhookDeliverOperator(task_id="deliver", notifications=push.output, webhook_conn_id="ok")
 """
 
