@@ -21,7 +21,8 @@ from airflow_registry_triggers import (
     WebhookDeliverOperator,
     repository_asset,
 )
-from tests.browser.test_access_log_page import UnderPath, picture, violations
+from tests.browser.looks import picture, violations
+from tests.browser.test_access_log_page import UnderPath
 from tests.harness.airflow_home import AirflowHome
 from tests.harness.airflow_process import Airflow
 from tests.harness.dag_test import prepare_database

@@ -163,6 +163,11 @@ def shown(airflow: Airflow) -> dict[str, dict[str, Any]]:
     return {row["dag_id"]: row for row in airflow.rest.call("GET", LIST, limit=200)["triggers"]}
 
 
+def has_polled(airflow: Airflow, names: tuple[str, ...]) -> bool:
+    rows = shown(airflow)
+    return all(watcher["polled_at"] for name in names for watcher in rows[name]["watchers"])
+
+
 def wait_for(airflow: Airflow, states: dict[str, str], timeout: float = 120) -> dict[str, dict[str, Any]]:
     def reached() -> bool:
         found.update(shown(airflow))
@@ -184,6 +189,7 @@ def test_each_state_is_reached_in_a_real_airflow(
     rest.pause("paused")
     home.write_dag("faulty.py", FAULTY + "\n    raise ValueError('a fault')\n")
     watched = ("waiting", "nightly", "rejected", "retrying", "good", "storming")
+    wait_until(lambda: has_polled(airflow, watched), 120, "the first reports of the watchers", interval=1)
     rows = wait_for(airflow, dict.fromkeys(watched, "baseline"))
     assert rows["waiting"]["why"] == "1 tag recorded; no push since."
     assert rows["waiting"]["watchers"][0]["requests"] >= 1
