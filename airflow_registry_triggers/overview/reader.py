@@ -82,10 +82,12 @@ def states_of(names: Iterable[str]) -> frozenset[State]:
     :raises InvalidFilter: a word is not a state
     """
     known = {state.word: state for state in State}
+    found = set()
     for name in names:
         if name not in known:
             raise InvalidFilter(f"state={name[:40]!a} is not a state. Use one of {', '.join(known)}")
-    return frozenset(known[name] for name in names)
+        found.add(known[name])
+    return frozenset(found)
 
 
 def read_page(

@@ -55,6 +55,10 @@ NAMES = (
 )
 
 
+def tag_field(panel: Locator) -> Locator:
+    return panel.get_by_role("textbox", name="Tag", exact=True)
+
+
 def dag_of(name: str, **rule: Any) -> DAG:
     with DAG(
         name, schedule=repository_asset(f"team/{name}", "registry_good"), start_date=datetime(2026, 1, 1)
@@ -116,7 +120,7 @@ def fill(rows: TriggerRows) -> None:
     rows.set_statuses(statuses)
     rows.age_watchers(100_000)
     rows.update_dags(["idle"], is_paused=True)
-    rows.add_run("releases", "triggered", delivered="204", tag="1.5.0", age=300)
+    rows.add_run("releases", "triggered", delivered="204", tag="1.5.0", age=300, repository="team/releases")
     rows.add_run("nightly", "untriggered", tag="1.4.0-rc.1", reason=EVIL)
     rows.add_run(
         "rejected",
@@ -309,11 +313,11 @@ def test_pager_with_more_triggers_shows_the_next_and_the_first(tab: Tab) -> None
 def test_would_it_match_answers_without_a_run(tab: Tab, airflow: Airflow) -> None:
     tab.open(f"{PAGE}?dag_id=releases")
     panel = opened(tab, "releases.match")
-    panel.get_by_label("Tag").fill("1.6.0")
+    tag_field(panel).fill("1.6.0")
     tab.page.keyboard.press("Enter")
     expect(panel.get_by_text("'1.6.0' matches \\d.*")).to_be_visible()
     expect(panel.locator("[data-triggered=true]")).to_have_text("Matches")
-    panel.get_by_label("Tag").fill("nightly")
+    tag_field(panel).fill("nightly")
     panel.get_by_role("button", name="Check").click()
     expect(panel.locator("[data-triggered=false]")).to_have_text("Does not match")
     picture(tab, "triggers-match", 640)
@@ -324,7 +328,7 @@ def test_would_it_match_answers_without_a_run(tab: Tab, airflow: Airflow) -> Non
 def test_would_it_match_of_a_template_says_so(tab: Tab) -> None:
     tab.open(f"{PAGE}?dag_id=templated")
     panel = opened(tab, "templated.match")
-    panel.get_by_label("Tag").fill("1.6.0")
+    tag_field(panel).fill("1.6.0")
     panel.get_by_role("button", name="Check").click()
     expect(panel.get_by_text("The rule is a template, known only in a run.")).to_be_visible()
     tab.trouble.clear()  # Chromium reports the 409
@@ -457,7 +461,7 @@ def test_view_under_a_base_path_asks_and_links_below_it(
     with Airflow(home, ["api-server"]) as running:
         tab = browser.tab(running)
         tab.open(f"{PAGE}?dag_id=releases")
-        opened(tab, "releases.match").get_by_label("Tag").fill("1.6.0")
+        tag_field(opened(tab, "releases.match")).fill("1.6.0")
         tab.page.keyboard.press("Enter")
         expect(tab.page.get_by_text("'1.6.0' matches \\d.*")).to_be_visible()
         link = tab.page.get_by_role("link", name="Access log").last

@@ -374,7 +374,7 @@ def test_read_page_with_a_limit_gives_each_trigger_once_in_order(rows):
 
 
 def test_read_page_with_filters_shows_those_rows(rows):
-    assert {row["state"] for row in all_rows(rows, states=states_of(["broken"]))} == {"broken"}
+    assert {row["state"] for row in all_rows(rows, states=states_of(iter(["broken"])))} == {"broken"}
     assert all(row["problem"] for row in all_rows(rows, problems=True))
     assert {row["dag_id"] for row in all_rows(rows, repository="SENS")} == {"sensor_True", "sensor_False"}
     assert all_rows(rows, repository="=team/sens") == []

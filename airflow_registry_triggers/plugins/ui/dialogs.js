@@ -13,7 +13,7 @@ function Ask({ open, title, children, confirm, busy, error, onConfirm, onClose, 
       role: "alertdialog",
       size: "md",
       placement: "center",
-      initialFocusEl: () => (focus || cancel).current,
+      initialFocusEl: () => (focus && focus.current) || cancel.current,
       onOpenChange: (event) => event.open || onClose(),
     },
     h(

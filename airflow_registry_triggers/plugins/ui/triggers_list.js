@@ -67,7 +67,7 @@ function LastCheck({ row }) {
     { minW: 0, title: row.watchers.map((item) => plain(item.text)).join("\n") },
     h(
       C.Text,
-      { fontSize: "sm" },
+      { fontSize: "sm", whiteSpace: "nowrap" },
       watcher.polled_at
         ? [h(Time, { key: "at", at: watcher.polled_at, short: true }), ` (${relativeTime(watcher.polled_at)})`]
         : "never",
@@ -111,13 +111,13 @@ function Opener({ row, isOpen, onToggle }) {
 const TRIGGER_COLUMNS = [
   ["", "28px"],
   ["State", "150px"],
-  ["Trigger", "17%"],
+  ["Trigger", "18%"],
   ["Watches", "18%"],
-  ["Receiver", "13%"],
-  ["Last push", "14%"],
+  ["Receiver", "12%"],
+  ["Last push", "13%"],
   ["Last delivery", "12%"],
-  ["24 h", "92px"],
-  ["Last check", "15%"],
+  ["24 h", "84px"],
+  ["Last check", "172px"],
 ];
 
 function TriggerRows({ rows, opened, toggle, onChange }) {
@@ -219,11 +219,15 @@ function TriggerCards({ rows, opened, toggle, onChange }) {
         h(C.Box, { mt: 1 }, h(Why, { row })),
         h(C.Text, { ...muted, mt: 1 }, [...watchedNames(row), ruleText(row)].join(" · ")),
         h(
-          C.Flex,
-          { gap: 4, mt: 1, wrap: "wrap" },
-          h(LastPush, { row }),
-          h(LastDelivery, { row }),
-          h(LastCheck, { row }),
+          C.Box,
+          { mt: 2 },
+          h(Facts, {
+            facts: [
+              ["Last push", h(LastPush, { row })],
+              ["Last delivery", h(LastDelivery, { row })],
+              ["Last check", h(LastCheck, { row })],
+            ],
+          }),
         ),
         isOpen && h(TriggerDetails, { row, onChange }),
       );
