@@ -133,7 +133,9 @@ def measured(home: AirflowHome) -> dict[str, float]:
 def home_of(folder: Path, database: str | None = None) -> AirflowHome:
     """Give a home in which a triggerer without heartbeats counts as alive."""
     alive = {("triggerer", "triggerer_health_check_threshold"): "100000"}
-    return AirflowHome(folder, database=database, settings=alive)
+    home = AirflowHome(folder, database=database, settings=alive)
+    home.env["PYTHONPATH"] = str(Path(__file__).resolve().parents[1])
+    return home
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ import importlib.util
 import json
 import re
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(420)]
 
+ROOT = Path(__file__).resolve().parents[2]
 LIST = "/registry-triggers/triggers"
 SECRET = "planted-password-7731"
 CLOCK = r"(\d{4}-\d\d-\d\d )?\d\d:\d\d"
@@ -137,6 +139,7 @@ def home(
         },
         settings={("registry_triggers", "allowed_networks"): "127.0.0.0/8"},
     )
+    made.env["PYTHONPATH"] = str(ROOT)
     made.write_dag("states.py", DAGS)
     made.write_dag("faulty.py", FAULTY)
     made.write_dag("sensing.py", SENSOR)
