@@ -152,9 +152,9 @@ def _read_assets(
     session: Session, dag_ids: set[str], dag_id: str | None
 ) -> tuple[dict[str, list[AssetFacts]], Heartbeats]:
     assets: dict[str, list[AssetFacts]] = defaultdict(list)
-    heartbeats = Heartbeats()
-    for row in session.execute(assets_statement(dag_id)):
-        heartbeats = Heartbeats(utc(row.last_heartbeat), utc(row.running_heartbeat))
+    rows = session.execute(assets_statement(dag_id)).all()
+    heartbeats = Heartbeats(*map(utc, rows[0][-2:])) if rows else Heartbeats()
+    for row in rows:
         if row.dag_id in dag_ids:
             is_running = row.state is not None and str(row.state) == "running"
             found = AssetFacts(row.name, row.created_date, utc(row.latest_heartbeat), is_running)
@@ -190,7 +190,8 @@ def _read_counts(
     session: Session, dag_ids: set[str], since: datetime, dag_id: str | None
 ) -> dict[tuple[str, str], dict[str, Count]]:
     counts: dict[tuple[str, str], dict[str, Count]] = defaultdict(dict)
-    for row in session.execute(counts_statement(since, dag_id)):
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    for row in session.execute(counts_statement(since, dag_id, is_sqlite=is_sqlite)):
         if row.dag_id in dag_ids:
             status = row.key.removeprefix(XCOM_PREFIX)
             counts[row.dag_id, row.task_id][status] = Count(row.run, row.recent)

@@ -87,10 +87,12 @@ class WatcherStatus:
 
         :raises ValueError: the form is another one
         """
-        if not isinstance(row, list) or len(row) < len(fields(cls)):
+        if not isinstance(row, list) or len(row) < len(_FIELDS):
             raise ValueError("a watcher's status has ten fields")
-        values = [_checked(field.name, value) for field, value in zip(fields(cls), row, strict=False)]
-        return cls(*values)
+        return cls(*map(_checked, _FIELDS, row))
+
+
+_FIELDS = tuple(field.name for field in fields(WatcherStatus))
 
 
 def _checked(name: str, value: Any) -> Any:

@@ -320,7 +320,6 @@ def test_would_it_match_answers_without_a_run(tab: Tab, airflow: Airflow) -> Non
     tag_field(panel).fill("nightly")
     panel.get_by_role("button", name="Check").click()
     expect(panel.locator("[data-triggered=false]")).to_have_text("Does not match")
-    picture(tab, "triggers-match", 640)
     assert violations(tab, PART) == []
     assert len(airflow.rest.runs("releases")) == 1
 
@@ -424,7 +423,7 @@ def test_tab_of_a_dag_has_a_strip_with_the_state_of_its_triggers(tab: Tab) -> No
     [
         ("triggers-dark", {"color_scheme": "dark"}),
         ("triggers-narrow", {"viewport": {"width": 400, "height": 900}}),
-        ("triggers-wide", {"viewport": {"width": 1920, "height": 900}}),
+        ("", {"viewport": {"width": 1920, "height": 900}}),
     ],
 )
 def test_view_in_each_look_has_no_violation_and_no_sideways_scroll(
@@ -436,7 +435,8 @@ def test_view_in_each_look_has_no_violation_and_no_sideways_scroll(
     box = tab.page.get_by_test_id("triggers")
     assert box.evaluate("box => box.scrollWidth <= box.clientWidth")
     assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    picture(tab, name, 900)
+    if name:
+        picture(tab, name, 900)
     assert violations(tab, PART) == []
     opened(tab, "releases.match")
     assert violations(tab, PART) == []
