@@ -66,7 +66,7 @@ class Faulty:
             await talk.send(reply(200, b"", f"Docker-Content-Digest: {digest}"))
 
 
-@pytest.mark.parametrize(("first", "second"), itertools.combinations(FAULTS, 2))
+@pytest.mark.parametrize(("first", "second"), [*itertools.combinations(FAULTS, 2)])
 @pytest.mark.parametrize("named", [False, True])
 async def test_poll_with_two_faults_in_turn_changes_nothing_and_the_next_one_finds_the_push(
     first: str, second: str, named: bool, caplog: pytest.LogCaptureFixture
