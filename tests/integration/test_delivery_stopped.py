@@ -87,8 +87,9 @@ def airflow(receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Ite
         },
         settings={
             ("registry_triggers", "allowed_networks"): "127.0.0.0/8",
-            # Airflow retries a failed call for half a minute, and the journal's own retries come after that.
-            ("workers", "execution_api_retries"): "3",
+            # Airflow retries a call for half a minute, and the journal's own retries come after that. Fewer
+            # attempts are too few for the first call to an api-server on a busy machine.
+            ("workers", "execution_api_retries"): "5",
             ("workers", "execution_api_retry_wait_min"): "0.2",
             ("workers", "execution_api_retry_wait_max"): "0.5",
         },
@@ -190,9 +191,9 @@ def test_delivery_whose_state_store_refuses_writes_pauses_and_resumes(
     try:
         run = rest.trigger("store")
         receiver.wait_for(1, 120, path="/store")
-        wait_until(lambda: refusals(run) >= 1, 60, "the first refused write")
+        wait_until(lambda: refusals(run) >= 1, 90, "the first refused write")
         paused_at = wait_until(lambda: len(receiver.received("/store")), 10, "the first webhooks")
-        wait_until(lambda: refusals(run) >= 3, 60, "two more refused writes")
+        wait_until(lambda: refusals(run) >= 3, 90, "two more refused writes")
         assert len(receiver.received("/store")) <= paused_at + 16, "attempts under way end, no other begins"
         assert paused_at < 600
     finally:
