@@ -11,6 +11,7 @@ from importlib import metadata
 
 MODULES = {
     "registry_poll": "What an unchanged poll costs",
+    "bulk_poll": "What an unchanged poll costs with the registries' own APIs",
     "registry_nginx": "An unchanged poll through nginx with TLS and gzip",
     "delivery": "What a delivery costs",
     "event_latency": "From a push to its webhook",

@@ -67,12 +67,12 @@ async def ours(url: str, repository: str, rounds: int) -> Measured:
 
     async with RegistryClient(url, max_in_flight=CONNECTIONS) as client:
         idle = _rss_mb()
-        stored = (await poll(client, repository, Watermark())).watermark.to_dict()
+        stored = (await poll(client, repository, Watermark())).watermark_before.to_dict()
 
         async def once() -> int:
             watermark = Watermark.from_dict(stored)
             found = await poll(client, repository, watermark)
-            if found.notifications or found.unknown or found.watermark.changes_since(watermark):
+            if found.notifications or found.unknown or found.watermark_before.changes_since(watermark):
                 raise RuntimeError(f"an unchanged poll found something: {found}")
             return watermark.size
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from airflow_registry_triggers.registry.bulk.reported_baseline import ReportedBaseline
 from airflow_registry_triggers.registry.bulk.reported_scan import ReportedScan
 from airflow_registry_triggers.registry.client import ACCEPT
 from airflow_registry_triggers.registry.comparison import Comparison
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from airflow_registry_triggers.notification import Notification
     from airflow_registry_triggers.registry.recheck import Recheck
+    from airflow_registry_triggers.registry.scan import Prepare
     from airflow_registry_triggers.registry.tag_source import TagSource
     from airflow_registry_triggers.registry.watermark import Watermark
 
@@ -176,6 +178,10 @@ async def _found(
         bulk = ReportedScan.of_poll(client, repository, comparison, memory.bulk, now, extra)
         if bulk is not None and (result := await bulk.run()) is not None:
             return result, bulk
+        if baseline := ReportedBaseline.of_poll(client, repository, comparison, memory.bulk, now):
+            result = await _scanned(client, repository, comparison, memory, only, baseline.prepare)
+            baseline.record(result)
+            return result, None
     return await _scanned(client, repository, comparison, memory, only), None
 
 
@@ -185,6 +191,7 @@ async def _scanned(
     comparison: Comparison | NewestComparison,
     memory: PollMemory,
     only: Collection[str] | None,
+    prepare: Prepare | None = None,
 ) -> ScanResult:
     try:
         if isinstance(comparison, NewestComparison):
@@ -198,6 +205,7 @@ async def _scanned(
             comparison.needs_digest,
             comparison.is_first,
             memory.covered,
+            prepare,
         )
     except RegistryError as error:
         if error.kind != "no_such_repository" or comparison.is_first:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from airflow_registry_triggers.oci_names import is_tag
 from airflow_registry_triggers.registry.errors import RegistryError
@@ -15,12 +15,12 @@ from airflow_registry_triggers.registry.http.pagination import Listing
 from airflow_registry_triggers.registry.http.rate_limits import MAX_WAIT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Awaitable, Callable, Collection, Iterator
 
     from airflow_registry_triggers.registry.scope import WatchScope
     from airflow_registry_triggers.registry.tag_source import TagSource
 
-__all__ = ["CoveredTags", "DigestReader", "ScanResult", "compute", "scan", "scan_only"]
+__all__ = ["CoveredTags", "DigestReader", "Prepare", "ScanResult", "compute", "scan", "scan_only"]
 
 _MAX_IN_A_ROW = 10
 """Consecutive failures that every other request would share; after these a poll sends no more requests."""
@@ -29,6 +29,7 @@ _INLINE = 5_000
 """Tags that are processed on the event loop; with more of them the work moves to a thread."""
 
 Result = TypeVar("Result")
+Prepare: TypeAlias = "Callable[[int, int], Awaitable[None]]"
 
 
 @dataclass(slots=True)
@@ -94,6 +95,7 @@ async def scan(
     needs_digest: Callable[[str], bool],
     is_first: bool,
     covered: CoveredTags | None = None,
+    prepare: Prepare | None = None,
 ) -> ScanResult:
     """
     Request the tags and the digests that are needed.
@@ -107,6 +109,7 @@ async def scan(
     :param needs_digest: returns True for a watched tag whose digest is needed
     :param is_first: whether this is the first poll, without a stored watermark
     :param covered: the covered tags of the last listing; changed in place
+    :param prepare: called before the digests are requested, with the numbers of tags and of needed digests
     :raises RegistryError: the listing failed, or no digest could be read
     """
     cache = CoveredTags() if covered is None else covered
@@ -115,6 +118,8 @@ async def scan(
     result, needed = await compute(
         len(listing.tags), lambda: _sorted_out(listing, scope, needs_digest, cache)
     )
+    if prepare is not None:
+        await prepare(len(listing.tags), len(needed))
     reader = DigestReader(client, repository)
     await reader.read(needed)
     reader.raise_if_all_failed(named is not None)

@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 
     from airflow_registry_triggers.registry.bulk.reported import ReportedTag
 
-__all__ = ["CLOCK_MARGIN", "WHOLE_EVERY", "BulkListing", "BulkMemory", "BulkSource", "read_listing"]
+__all__ = [
+    "CLOCK_MARGIN",
+    "WHOLE_EVERY",
+    "BulkListing",
+    "BulkMemory",
+    "BulkSource",
+    "is_worthwhile",
+    "read_listing",
+]
 
 CLOCK_MARGIN = 300.0
 """Seconds before the cursor that a partial listing reads once more."""
@@ -98,13 +106,13 @@ class BulkMemory:
 
     def is_worthwhile(self, stored: int, page_size: int) -> bool:
         """
-        Return True if a bulk listing needs fewer requests than one request for each tag.
+        Return the answer of :func:`is_worthwhile` for the numbers of the last listing.
 
         :param stored: number of tags in the watermark, the estimate before the first listing
         :param page_size: tags of a full page
         """
         tags = stored if self.tags is None else self.tags
-        return tags > (self.pages or max(1, -(-tags // page_size))) + _MIN_GAIN
+        return is_worthwhile(tags, self.pages or -(-tags // page_size))
 
     def record(self, listing: BulkListing, tags: int, now: float, *, is_checked: bool) -> None:
         """
@@ -122,6 +130,16 @@ class BulkMemory:
         if listing.newest is not None:
             # A time in the future would hide all pushes before it.
             self.cursor = max(self.cursor or 0.0, min(listing.newest, now))
+
+
+def is_worthwhile(tags: int, pages: int) -> bool:
+    """
+    Return True if a bulk listing needs fewer requests than one request for each tag.
+
+    :param tags: number of tags to request
+    :param pages: number of pages of the listing
+    """
+    return tags > max(1, pages) + _MIN_GAIN
 
 
 class BulkListing:
