@@ -57,6 +57,9 @@ DEAD_AFTER = 3600.0
 RECENT = timedelta(hours=24)
 
 _MAX_SHAPES = 20_000
+_PORTION = 5000
+"""Rows to name in one statement: SQLite allows 32,766 values. No page has as many."""
+
 
 # Serialized Dags do not change under their id. Reading 1,000 of them costs more than all other queries.
 _shapes: dict[Any, DagShape] = {}
@@ -122,8 +125,9 @@ def _read_shapes(session: Session, ids: set[Any]) -> dict[Any, DagShape]:
     if unknown:
         if len(_shapes) + len(unknown) > _MAX_SHAPES:
             _shapes.clear()
-        for row in session.execute(shapes_statement(unknown)):
-            _shapes[row[0]] = shape_of(row[1], row[2])
+        for portion in _portions(unknown):
+            for row in session.execute(shapes_statement(portion)):
+                _shapes[row[0]] = shape_of(row[1], row[2])
     return {key: _shapes[key] for key in ids if key in _shapes}
 
 
@@ -209,15 +213,18 @@ def read_records(
     """
     keys = [(run, task_id, XCOM_PREFIX + status) for run, task_id, status in wanted]
     found: dict[tuple[int, str, str], list[dict[str, Any]]] = defaultdict(list)
-    if not keys:
-        return found
-    for row in session.execute(records_statement(keys)):
+    for row in (row for part in _portions(keys) for row in session.execute(records_statement(part))):
         status = row.key.removeprefix(XCOM_PREFIX)
         place = {"run_id": row.run_id, "task_id": row.task_id, "map_index": row.map_index}
         for record in records_of(value_of(row), status):
             at = record["request_time"] or row.timestamp.isoformat()
             found[row.dag_run_id, row.task_id, status].append({**record, **place, "request_time": at})
     return found
+
+
+def _portions(items: list[Any]) -> Iterator[list[Any]]:
+    for start in range(0, len(items), _PORTION):
+        yield items[start : start + _PORTION]
 
 
 def delete_dead_values(session: Session, keys: Collection[str], now: datetime) -> None:
