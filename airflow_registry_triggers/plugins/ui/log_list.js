@@ -39,23 +39,24 @@ function TriggerCell({ entry, isTab }) {
   );
 }
 
-// from: the width of the list from which a column is shown; width: of the column, in a table of fixed layout.
+// from: the width of the list from which a column is shown; width: of the column, in pixels; share: of the list, at
+// least 120 pixels. Reason takes the rest.
 const COLUMNS = [
-  { name: "Time", from: 0, width: "92px", cell: ({ entry }) => h(Time, { at: entry.request_time, short: true }) },
-  { name: "Result", from: 0, width: "172px", cell: ({ entry }) => h(Result, { entry }) },
-  { name: "Trigger", from: 800, width: "18%", min: "120px", cell: TriggerCell },
-  { name: "Image", from: 0, width: "24%", min: "120px", text: imageName },
+  { name: "Time", from: 0, width: 84, cell: ({ entry }) => h(Time, { at: entry.request_time, short: true }) },
+  { name: "Result", from: 0, width: 160, cell: ({ entry }) => h(Result, { entry }) },
+  { name: "Trigger", from: 800, share: 0.13, cell: TriggerCell },
+  { name: "Image", from: 0, share: 0.19, text: imageName },
   {
     name: "Digest",
     from: 1100,
-    width: "112px",
+    width: 108,
     title: "digest",
     text: (entry) => shortDigest(entry.digest),
     mono: true,
   },
   { name: "Reason", from: 0, text: listReason, full: bareReason },
-  { name: "Duration", from: 960, width: "78px", end: true, text: (entry) => shownDuration(entry.duration_ms) },
-  { name: "Tries", from: 1020, width: "52px", end: true, text: tries },
+  { name: "Duration", from: 960, width: 76, end: true, text: (entry) => shownDuration(entry.duration_ms) },
+  { name: "Tries", from: 1020, width: 50, end: true, text: tries },
 ];
 
 function Cell({ column, entry, isTab }) {
@@ -76,7 +77,7 @@ function Cell({ column, entry, isTab }) {
   );
 }
 
-function Head({ columns }) {
+function Head({ columns, width: all }) {
   const hidden = { position: "absolute", width: 1, height: 1, overflow: "hidden", clipPath: "inset(50%)" };
   return h(
     C.Table.Header,
@@ -85,10 +86,17 @@ function Head({ columns }) {
       C.Table.Row,
       null,
       h(C.Table.ColumnHeader, { scope: "col", w: "28px", p: 0 }, h("span", { style: hidden }, "Open")),
-      columns.map(({ name, width, min, end }) =>
+      columns.map(({ name, width, share, end }) =>
         h(
           C.Table.ColumnHeader,
-          { key: name, scope: "col", py: 1, px: 2, w: width, minW: min, textAlign: end ? "end" : undefined },
+          {
+            key: name,
+            scope: "col",
+            py: 1,
+            px: 2,
+            w: share ? `${Math.max(120, Math.round(all * share))}px` : width && `${width}px`,
+            textAlign: end ? "end" : undefined,
+          },
           name,
         ),
       ),
@@ -133,7 +141,7 @@ function Rows({ entries, opened, toggle, onChange, width, isTab }) {
     h(
       C.Table.Root,
       { size: "sm", "aria-label": "Access log", tableLayout: "fixed", w: "100%" },
-      h(Head, { columns }),
+      h(Head, { columns, width }),
       h(
         C.Table.Body,
         null,
