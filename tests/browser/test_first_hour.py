@@ -446,26 +446,3 @@ def test_every_dialog_and_entry_in_each_look_is_accessible(
         if look == "narrow" and path.startswith(PAGE):
             assert tab.page.evaluate("document.documentElement.scrollWidth") <= 400
     assert tab.trouble == []
-
-
-@pytest.mark.parametrize("kind", ["oci_registry", "webhook"])
-@pytest.mark.parametrize("look", LOOKS)
-def test_connection_form_is_accessible_and_has_our_order(
-    browser: Browser, airflow: Airflow, kind: str, look: str
-) -> None:
-    tab = browser.tab(airflow, **LOOKS[look])
-    tab.open("/connections")
-    tab.page.get_by_role("button", name="Add Connection").first.click()
-    dialog = tab.page.get_by_role("dialog")
-    dialog.get_by_role("combobox").first.click()
-    tab.page.keyboard.type(kind)
-    tab.page.get_by_role("option", name=kind, exact=True).click()
-    host = (
-        "registry.example.com or http://localhost:5000"
-        if kind == "oci_registry"
-        else "(a whole URL) or a host"
-    )
-    expect(dialog.get_by_placeholder(host)).to_be_visible()
-    if look == "light":
-        picture(tab, f"connection-form-{kind.replace('_', '-')}", 900)
-    assert violations(tab, "[role=dialog]") == []
