@@ -332,7 +332,8 @@ class Spreading(RuleBasedStateMachine):
         if self.watcher.now < before:
             # All tags were requested; a clock that goes back must not extend the time of the others.
             assert not self.due.keys() - store.broken
-        for tag in store.broken & self.due.keys():
+        # The next poll requests a tag again that this one could not read, and no other broken tag.
+        for tag in self.watcher.memory.reported & self.due.keys():
             self.due[tag] = self.watcher.now
 
     @rule()
