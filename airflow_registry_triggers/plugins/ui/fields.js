@@ -44,10 +44,19 @@ function Search({ label, value, onChange, hint }) {
   const [draft, setDraft] = useState(value);
   const latest = useRef(onChange);
   latest.current = onChange;
-  useEffect(() => setDraft(value), [value]);
+  // A value that this field has sent itself must not replace the keys that were pressed since then.
+  const sent = useRef(value);
+  const send = (text) => {
+    sent.current = text;
+    latest.current(text);
+  };
+  useEffect(() => {
+    if (value !== sent.current) setDraft(value);
+    sent.current = value;
+  }, [value]);
   useEffect(() => {
     if (draft === value) return undefined;
-    const timer = setTimeout(() => latest.current(draft), 400);
+    const timer = setTimeout(() => send(draft), 400);
     return () => clearTimeout(timer);
   }, [draft, value]);
   return h(
@@ -60,7 +69,7 @@ function Search({ label, value, onChange, hint }) {
       "aria-label": label,
       maxLength: 200,
       onChange: (event) => setDraft(event.target.value),
-      onKeyDown: (event) => event.key === "Enter" && onChange(draft),
+      onKeyDown: (event) => event.key === "Enter" && send(draft),
     }),
   );
 }
