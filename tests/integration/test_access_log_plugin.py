@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""What the plugin gives Airflow, also to an Airflow that has not all that its page is made with."""
+"""The apps of the plugin, also in an Airflow that lacks a name that the page uses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ pytestmark = pytest.mark.airflow
 
 def test_access_log_plugin_when_loaded_has_routes_a_page_and_two_tabs():
     plugin = RegistryTriggersPlugin()
-    assert [app["url_prefix"] for app in plugin.fastapi_apps] == ["/registry-triggers"]
+    assert [app["url_prefix"] for app in plugin.fastapi_apps] == [
+        "/registry-triggers",
+        "/registry-webhooks",
+    ]
     places = [(app["destination"], app["name"]) for app in plugin.react_apps]
     assert places == [("nav", "Registry Triggers"), ("dag", "Pushes"), ("dag_run", "Pushes")]
     assert len({app["url_route"] for app in plugin.react_apps}) == 3, "Airflow keeps one app of a route"
@@ -40,5 +43,6 @@ def test_access_log_plugin_without_a_name_of_airflow_has_no_page_and_warns(monke
         ):
             monkeypatch.delitem(sys.modules, loaded)
     plugin = RegistryTriggersPlugin()
-    assert (plugin.fastapi_apps, plugin.react_apps, plugin.fastapi_root_middlewares) == ([], [], [])
+    assert [app["url_prefix"] for app in plugin.fastapi_apps] == ["/registry-webhooks"]
+    assert (plugin.react_apps, plugin.fastapi_root_middlewares) == ([], [])
     assert "the page 'Registry Triggers' is left out" in caplog.text
