@@ -20,13 +20,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo import trigger_file
-from demo.chain import DAG_ID, REPOSITORY, Chain, make_home
+from demo.chain import DAG_ID, REPOSITORY, Chain, connect, make_home
 from demo.deployer import Deployer
+from demo.push_mode import PushMode
 from demo.report import Report
 from tests.harness import images
 from tests.harness.airflow_home import ADMIN
 from tests.harness.airflow_process import Airflow
 from tests.harness.docker_registry import DockerRegistry
+from tests.harness.push_mode import notifications
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -69,7 +71,10 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 def _demo(folder: Path, report: Report, stack: ExitStack) -> None:
     report.step("starting a registry")
-    registry = stack.enter_context(DockerRegistry(folder / "registry"))
+    home = make_home(folder / "airflow")
+    # The registry sends a webhook for each push; Airflow takes them as soon as it is up.
+    settings = notifications(home.url, "demo_push_mode")
+    registry = stack.enter_context(DockerRegistry(folder / "registry", settings=settings))
     report.step(f"the registry is up at {registry.url}")
     images.push(registry, images.Image("old"), REPOSITORY, "release-v0.9")
     images.push(registry, images.Image("old-worker"), trigger_file.REPOSITORY, "1.2.0")
@@ -77,19 +82,22 @@ def _demo(folder: Path, report: Report, stack: ExitStack) -> None:
     deployer = stack.enter_context(Deployer(registry, folder))
     report.step(f"a receiver listens at {deployer.receiver.url}")
     report.step("starting airflow standalone on SQLite (about 20 s)")
-    airflow = stack.enter_context(Airflow(make_home(folder / "airflow", registry, deployer)))
+    connect(home, registry, deployer)
+    airflow = stack.enter_context(Airflow(home))
     report.step(f"Airflow is up at {airflow.home.url}")
 
     chain = Chain(registry, airflow, deployer, report)
     chain.wait_for_dag()
-    report.step("1 of 4: a new tag that matches release-v.*")
+    report.step("1 of 5: a new tag that matches release-v.*")
     chain.triggers("release-v1.0", "first", "new")
-    report.step("2 of 4: a tag that does not match")
+    report.step("2 of 5: a tag that does not match")
     chain.does_not_trigger("pre-release-v1.1", "second")
-    report.step("3 of 4: the same tag points at another image")
+    report.step("3 of 5: the same tag points at another image")
     chain.triggers("release-v1.0", "third", "updated")
-    report.step("4 of 4: a trigger declared in a reviewed file")
+    report.step("4 of 5: a trigger declared in a reviewed file")
     trigger_file.run(registry, airflow, deployer, report)
+    report.step("5 of 5: push mode, with the registry's own webhook, beside a poll")
+    PushMode(registry, airflow, deployer, report).compare()
     report.passed = True
     if _keep():
         _say_how_to_go_on(report, airflow, registry)

@@ -9,52 +9,65 @@ from typing import TYPE_CHECKING, Any
 
 from demo import trigger_file
 from demo.deployer import HOOK, Deployer
+from demo.push_mode import POLL_INTERVAL, SAFETY_POLL
 from demo.report import Report, check, check_body
 from tests.harness import images
 from tests.harness.airflow_home import AirflowHome
+from tests.harness.push_mode import SECRET
 
 if TYPE_CHECKING:
     from tests.harness.airflow_process import Airflow
     from tests.harness.docker_registry import DockerRegistry
 
-__all__ = ["DAG_ID", "REPOSITORY", "Chain", "make_home"]
+__all__ = ["DAG_ID", "REPOSITORY", "Chain", "connect", "make_home"]
 
 DAG_ID = "registry_push_demo"
 REPOSITORY = "team/app"
-_DAG_FILE = Path(__file__).parent / "dags" / f"{DAG_ID}.py"
+_DAG_FILES = [Path(__file__).parent / "dags" / f"{name}.py" for name in (DAG_ID, "registry_push_mode_demo")]
 
 
-def make_home(folder: Path, registry: DockerRegistry, deployer: Deployer) -> AirflowHome:
+def make_home(folder: Path) -> AirflowHome:
     """
-    Make the home of an Airflow that knows the registry and the receiver.
+    Make the home of an Airflow with the Dags of the demo; it has a port before anything is started.
 
     :param folder: for everything
-    :param registry: Connection demo_registry
-    :param deployer: Connection demo_webhook
     """
-    home = AirflowHome(
-        folder,
-        connections={
-            "demo_registry": {
-                "conn_type": "oci_registry",
-                "host": "127.0.0.1",
-                "port": registry.port,
-                "extra": {"scheme": registry.scheme, "poll_interval": 1},
-            },
-            "demo_webhook": {
-                "conn_type": "webhook",
-                "schema": "http",
-                "host": "127.0.0.1",
-                "port": deployer.receiver.port,
-                "extra": {"path": HOOK},
-            },
-        },
-        # Webhooks go to public addresses only, unless whoever runs Airflow allows others.
-        settings={("registry_triggers", "allowed_networks"): "127.0.0.0/8"},
-    )
-    home.copy_dag(_DAG_FILE)
+    # Webhooks go to public addresses only, unless whoever runs Airflow allows others.
+    home = AirflowHome(folder, settings={("registry_triggers", "allowed_networks"): "127.0.0.0/8"})
+    for path in _DAG_FILES:
+        home.copy_dag(path)
     trigger_file.copy_files(home)
     return home
+
+
+def connect(home: AirflowHome, registry: DockerRegistry, deployer: Deployer) -> None:
+    """
+    Define the Connections.
+
+    :param home: of Airflow, which is not started yet
+    :param registry: Connections demo_registry, and demo_push_mode with a webhook secret
+    :param deployer: Connection demo_webhook
+    """
+    modes = {
+        "demo_registry": {"poll_interval": POLL_INTERVAL},
+        "demo_push_mode": {"poll_interval": SAFETY_POLL, "webhook_secret": SECRET},
+    }
+    for conn_id, mode in modes.items():
+        extra = {"scheme": registry.scheme, **mode}
+        home.connect(
+            conn_id,
+            {"conn_type": "oci_registry", "host": "127.0.0.1", "port": registry.port, "extra": extra},
+        )
+    home.connect(
+        "demo_webhook",
+        {
+            "conn_type": "webhook",
+            "schema": "http",
+            "host": "127.0.0.1",
+            "port": deployer.receiver.port,
+            "extra": {"path": HOOK},
+        },
+    )
 
 
 class Chain:
