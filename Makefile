@@ -14,7 +14,7 @@ unexport AIRFLOW_HOME AIRFLOW_CONFIG
 
 # Stages share two cores and a log: one after the other, the quick ones first.
 .NOTPARALLEL:
-.PHONY: help setup setup-all constraints demo test lint docs unit cloud airflow browser fuzz chaos chaos-short registries bench build clean
+.PHONY: help setup setup-all constraints demo test lint docs unit cloud airflow quick-start browser fuzz chaos chaos-short registries bench build clean
 
 help:  ## list these targets
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -53,7 +53,7 @@ docs: setup  ## the documentation site in .cache/docs/html, with warnings as err
 
 unit:  ## tests that start no Airflow: properties, and real registries among them
 	@$(STAGE) setup .ci/setup zuul-registry tinyproxy
-	@$(STAGE) unit $(PYTEST) -m 'not airflow and not chaos and not browser and not fuzz and not registries and not cloud' $(ARGS)
+	@$(STAGE) unit $(PYTEST) -m 'not airflow and not quick_start and not chaos and not browser and not fuzz and not registries and not cloud' $(ARGS)
 
 cloud:  ## credentials of clouds: their real SDKs against local servers, moto among them
 	@$(STAGE) setup .ci/setup moto
@@ -61,6 +61,9 @@ cloud:  ## credentials of clouds: their real SDKs against local servers, moto am
 
 airflow: setup  ## tests on a real Airflow
 	@$(STAGE) airflow $(PYTEST) -m 'airflow and not chaos and not browser and not fuzz and not cloud' $(ARGS)
+
+quick-start: setup  ## the quick start, word by word, on a fresh virtual environment; downloads Airflow
+	@$(STAGE) quick-start $(PYTEST) -s -m quick_start $(ARGS)
 
 browser:  ## the page in a real Chromium (DOCS_IMAGES=1 takes the pictures of the docs anew)
 	@$(STAGE) setup .ci/setup chromium
