@@ -62,10 +62,13 @@ def get_triggers(
         page = read_page(
             session,
             Filters(
-                states=states_of(filter(None, state)), dag_id=dag_id, repository=repository, problems=problems
+                states=states_of(word for item in state for word in item.split(",") if word),
+                dag_id=dag_id or None,
+                repository=repository,
+                problems=problems,
             ),
             limit=limit,
-            cursor=cursor,
+            cursor=cursor or None,
             dag_ids=permissions.dag_ids(),
             unreadable=permissions.unreadable,
         )
