@@ -140,7 +140,7 @@ def wait_for_watermark(airflow: Airflow, repository: str) -> None:
         store = airflow.rest.api("GET", f"/assets/{found[0]}/state-store") if found else {}
         return "head" in str(store)
 
-    wait_until(has_head, 120, f"the baseline of {repository}", interval=0.5)
+    wait_until(has_head, 60, f"the baseline of {repository}", interval=0.5)
 
 
 def test_dag_files_with_a_bad_rule_give_an_import_error_for_it_only(airflow: Airflow) -> None:
@@ -167,10 +167,10 @@ def test_event_driven_dags_after_a_push_deliver_it(
     wait_for_watermark(airflow, "team/worker")
 
     digest = push(registry, "team/app", "release-v1")
-    receiver.wait_for(3, 180, path="/hook")
+    receiver.wait_for(3, 60, path="/hook")
     push(registry, "team/worker", "release-v2")
     push(registry, "team/app", "main")
-    receiver.wait_for(5, 180, path="/hook")
+    receiver.wait_for(5, 60, path="/hook")
     time.sleep(3)  # for what must not come
 
     received = receiver.received("/hook")
