@@ -87,3 +87,19 @@ function Moment({ label, value, onChange }) {
     }),
   );
 }
+
+// Sets the parameters of the address that have a value, and removes the others.
+function useChange(setAddress) {
+  return useCallback(
+    (values, options) =>
+      setAddress((old) => {
+        const next = new URLSearchParams(old);
+        for (const [name, value] of Object.entries(values)) {
+          if (value) next.set(name, value);
+          else next.delete(name);
+        }
+        return next;
+      }, options),
+    [setAddress],
+  );
+}

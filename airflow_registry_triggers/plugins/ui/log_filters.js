@@ -55,7 +55,7 @@ function Filters({ filters, fixed, set }) {
       role: "search",
       "aria-label": "Filter the access log",
       display: "grid",
-      gridTemplateColumns: "repeat(auto-fit, minmax(min(112px, 45%), 1fr))",
+      gridTemplateColumns: "repeat(auto-fit, minmax(min(112px, 30%), 1fr))",
       gap: 2,
       mb: 3,
       onSubmit: (event) => event.preventDefault(),
@@ -136,18 +136,7 @@ function useFilters(props) {
   const filters = {};
   for (const name of FILTERS)
     filters[name] = fixed[name] || (LISTS.includes(name) ? address.getAll(name).join(",") : address.get(name)) || "";
-  const change = useCallback(
-    (values, options) =>
-      setAddress((old) => {
-        const next = new URLSearchParams(old);
-        for (const [name, value] of Object.entries(values)) {
-          if (value) next.set(name, value);
-          else next.delete(name);
-        }
-        return next;
-      }, options),
-    [setAddress],
-  );
+  const change = useChange(setAddress);
   const set = (values) => change({ ...values, cursor: "", entry: "" }, { replace: true });
   return {
     filters,

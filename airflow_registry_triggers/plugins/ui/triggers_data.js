@@ -9,18 +9,7 @@ const PROBLEMS = "problems";
 function useTriggerFilters() {
   const [address, setAddress] = Router.useSearchParams();
   const filters = Object.fromEntries(TRIGGER_FILTERS.map((name) => [name, address.get(name) || ""]));
-  const change = useCallback(
-    (values, options) =>
-      setAddress((old) => {
-        const next = new URLSearchParams(old);
-        for (const [name, value] of Object.entries(values)) {
-          if (value) next.set(name, value);
-          else next.delete(name);
-        }
-        return next;
-      }, options),
-    [setAddress],
-  );
+  const change = useChange(setAddress);
   const set = (values) => change({ ...values, cursor: "" }, { replace: true });
   return { filters, set, cursor: address.get("cursor") || "", go: (cursor) => change({ cursor }) };
 }
