@@ -53,7 +53,7 @@ AFTER_THE_MATCH = {
     "smoke_test_by_digest",
 }
 """Run by test_after_the_match.py."""
-QUEUES = {"registry_queue"}  # test_push_mode.py runs it
+QUEUES = {"registry_queue"}  # push_mode/test_queues.py runs it
 
 
 def load(name: str) -> ModuleType:

@@ -3,7 +3,7 @@
 """
 docker-registry's own webhooks, the endpoint on a socket, the reader and a watcher, with a row in memory.
 
-tests/integration/test_push_mode.py repeats this with a real Airflow.
+tests/integration/push_mode repeats this with a real Airflow.
 """
 
 from __future__ import annotations
