@@ -151,6 +151,13 @@ class Trigger:
         """Dag and task."""
         return self.dag.dag_id, self.task_id
 
+    @property
+    def name(self) -> str:
+        """Name in the access log; a template as it stands in the Dag."""
+        task = self.dag.shape.tasks.get(self.task_id)
+        name = task.fields.get("trigger_name") if task else None
+        return str(name or f"{self.dag.dag_id}.{self.task_id}")
+
 
 @dataclass(slots=True)
 class Facts:

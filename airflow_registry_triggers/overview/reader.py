@@ -131,14 +131,19 @@ def read_page(
     return page
 
 
-def trigger_of(session: Session, dag_id: str, task_id: str) -> Trigger | None:
+def trigger_of(session: Session, dag_id: str, task_id: str, name: str = "") -> Trigger | None:
     """
-    Return the trigger of a task, or None.
+    Return the trigger of a task, or the match upstream of a delivery task; None if there is not exactly one.
 
     :param session: session of the metadata database
+    :param name: name of the trigger, for a delivery of several matches
     """
-    found = (trigger for trigger in read_triggers(session, dag_id) if trigger.task_id == task_id)
-    return next(found, None)
+    triggers = list(read_triggers(session, dag_id))
+    own = [trigger for trigger in triggers if trigger.task_id == task_id]
+    matches = [trigger for trigger in triggers if trigger.kind == "match" and task_id in trigger.deliveries]
+    named = [trigger for trigger in matches if trigger.name == name]
+    found = own or named or matches
+    return found[0] if len(found) == 1 else None
 
 
 Decided = "tuple[Trigger, State, Sentence | None]"

@@ -56,12 +56,10 @@ def row_of(
     record = _record_of(delivery, records)
     sentence = sentence or _of_records(state, facts, verdict, delivery, record)
     attempt_at = delivery.instance.next_attempt_at if delivery and delivery.instance else None
-    task = trigger.dag.shape.tasks.get(trigger.task_id)
-    name = task.fields.get("trigger_name") if task else None
     return {
         "dag_id": trigger.dag.dag_id,
         "task_id": trigger.task_id,
-        "trigger_name": str(name or f"{trigger.dag.dag_id}.{trigger.task_id}"),
+        "trigger_name": trigger.name,
         **_rule(trigger),
         "repositories": repositories_of(trigger),
         "receiver": _receiver(trigger),

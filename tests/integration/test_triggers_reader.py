@@ -353,6 +353,31 @@ def test_would_match_answers_from_the_serialized_rule(rows):
     assert (row["trigger_type"], row["trigger_tag"], row["receiver"]) == ("TAG_LIST", "v1,latest", None)
 
 
+def test_trigger_of_a_delivery_is_the_match_with_the_name_in_its_records(rows):
+    with DAG("two_rules", schedule=None, start_date=TODAY) as dag:
+        first = TriggerMatchOperator(task_id="first", trigger_name="releases")
+        second = TriggerMatchOperator(task_id="second")
+        of_first = WebhookDeliverOperator(task_id="of_first", notifications=first.output, webhook_conn_id="c")
+        of_both = WebhookDeliverOperator(task_id="of_both", notifications=first.output, webhook_conn_id="c")
+        [first, second] >> of_both
+        of_first >> WebhookDeliverOperator(task_id="alone", notifications=[], webhook_conn_id="c")
+        WebhookDeliverOperator(task_id="without", notifications=[], webhook_conn_id="c")
+    rows.add_dags(dag)
+    with rows.session() as session:
+
+        def answers(task_id, name=""):
+            found = trigger_of(session, "two_rules", task_id, name)
+            return found and found.task_id
+
+        assert answers("first") == "first"
+        assert answers("of_first", "two_rules.of_first") == "first"
+        assert answers("alone") == "first"
+        assert answers("of_both", "releases") == "first"
+        assert answers("of_both", "two_rules.second") == "second"
+        assert answers("of_both", "another") is None
+        assert answers("without", "releases") is None
+
+
 def all_rows(rows, **filters):
     with rows.session() as session:
         return read_page(session, Filters(**filters)).rows
