@@ -109,6 +109,16 @@ def time_ms(rest: AirflowRest, **query: object) -> float:
     return 1000 * (time.perf_counter() - began)
 
 
+def queries_of_a_page(rows: TriggerRows) -> int:
+    """Count the queries of the first page, without the two for the permissions of a request."""
+    from airflow_registry_triggers.overview.reader import Filters, read_page
+
+    with rows.session() as session:
+        rows.queries.clear()
+        read_page(session, Filters(), limit=50)
+    return len(rows.queries)
+
+
 def measured(home: AirflowHome) -> dict[str, float]:
     """Give the median of each question, and the first answer of a new process."""
     from tests.integration.trigger_rows import TriggerRows
@@ -118,6 +128,10 @@ def measured(home: AirflowHome) -> dict[str, float]:
     fill(rows)
     if home.database.startswith("postgresql"):
         rows.history.execute("ANALYZE")
+    print(
+        f"{TRIGGERS:,} triggers, {home.database.partition(':')[0]}: {queries_of_a_page(rows)} queries",
+        flush=True,
+    )
     with Airflow(home, ["api-server"]) as running:
         rest = running.rest
         rest.api("GET", "/dags", limit=1)
@@ -141,6 +155,7 @@ def home_of(folder: Path, database: str | None = None) -> AirflowHome:
 def main() -> int:
     """Measure on both databases and print a table."""
     isolate_airflow()
+    os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "WARNING"
     results = {}
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         results["SQLite"] = measured(home_of(Path(folder) / "sqlite"))
