@@ -219,11 +219,31 @@ class DigestReader:
                 self.found[tag] = await self._client.digest(self._repository, tag)
                 self._in_a_row = 0
             except RegistryError as error:
-                self._record_failure(tag, error)
+                self.failed[tag] = error
+                self._in_a_row = self._in_a_row + 1 if error.everywhere else 0
+                if await self._is_hopeless(error):
+                    self._stopped_by = error
 
-    def _record_failure(self, tag: str, error: RegistryError) -> None:
-        self.failed[tag] = error
-        self._in_a_row = self._in_a_row + 1 if error.everywhere else 0
-        is_long_pause = error.kind == "rate_limited" and (error.retry_after or 0) > MAX_WAIT
-        if is_long_pause or error.kind == "tls" or self._in_a_row >= _MAX_IN_A_ROW:
-            self._stopped_by = error
+    async def _is_hopeless(self, error: RegistryError) -> bool:
+        """Return True if every other request would fail too."""
+        if error.kind == "tls" or (error.kind == "rate_limited" and (error.retry_after or 0) > MAX_WAIT):
+            return True
+        if self._in_a_row < _MAX_IN_A_ROW:
+            return False
+        self._in_a_row = 0
+        return error.status != 401 or not await self._can_still_read()
+
+    async def _can_still_read(self) -> bool:
+        """
+        Return True if the registry still answers for a tag that it answered for.
+
+        Some registries deny single tags with 401, so many of these do not prove that the login ended.
+        """
+        readable = next((tag for tag in reversed(self.found) if self.found[tag] is not None), None)
+        if readable is None:
+            return False
+        try:
+            self.found[readable] = await self._client.digest(self._repository, readable)
+        except RegistryError:
+            return False
+        return True
