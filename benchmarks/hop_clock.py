@@ -17,6 +17,7 @@ from airflow_registry_triggers.assets.oci import repository_asset
 from airflow_registry_triggers.common.state_store import WatermarkStore
 from airflow_registry_triggers.hooks.registry_target import RegistryTarget
 from airflow_registry_triggers.triggers.registry_push import RegistryPushTrigger
+from airflow_registry_triggers.watcher import status
 from airflow_registry_triggers.watcher.producer import RegistryProducer
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 PATH = "HOP_CLOCK"
 """Environment variable with the file to which a line of JSON is added for each moment."""
+
+STATUS = "HOP_STATUS"
+"""Environment variable that is ``off`` if the status of the watchers is not written."""
 
 
 def write(name: str, **values: Any) -> None:
@@ -75,6 +79,8 @@ def _observe() -> None:
     if getattr(_observe, "is_done", False):
         return
     _observe.is_done = True  # type: ignore[attr-defined]
+    if os.environ.get(STATUS) == "off":
+        status.MAX_FIRST_POLLS = status.TICK = 1e9  # the first write does not come
     poll_with, is_current = RegistryTarget.poll_with, WatermarkStore.ais_current
     collect = TriggerRunner.process_trigger_events
 

@@ -3,9 +3,10 @@
 """
 The time from a push to its asset event and to its webhook, hop by hop.
 
-    python -m benchmarks.latency_hops [--pushes 20] [--databases sqlite postgresql] [--idle 0.1]
+    python -m benchmarks.latency_hops [--pushes 20] [--databases sqlite postgresql] [--idle 0.1] [--status on]
 
-One Dag on one repository of one tag; polls are 1 s apart, and pushes come at random moments. Prints Markdown.
+One Dag on one repository of one tag; polls are 1 s apart, and pushes come at random moments. ``--status off``
+writes no status of the watchers. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import compileall
 import itertools
 import json
+import os
 import random
 import statistics
 import tempfile
@@ -23,7 +25,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.hop_clock import PATH
+from benchmarks.hop_clock import PATH, STATUS
 from tests.harness import images
 from tests.harness.airflow_home import AirflowHome
 from tests.harness.airflow_process import COMPONENTS, Airflow
@@ -84,7 +86,7 @@ def home_of(folder: Path, registry: int, receiver: int, database: str | None, id
         },
     )  # fmt: skip
     home.env["PYTHONPATH"] = str(ROOT)
-    home.env[PATH] = str(folder / "moments")
+    home.env |= {PATH: str(folder / "moments"), STATUS: os.environ[STATUS]}
     home.write_dag("hops.py", DAG)
     return home
 
@@ -180,10 +182,13 @@ def main() -> None:
     parser.add_argument("--pushes", type=int, default=20)
     parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
     parser.add_argument("--idle", type=float, default=0.1)
+    parser.add_argument("--status", choices=("on", "off"), default="on")
     args = parser.parse_args()
+    os.environ[STATUS] = args.status
     compileall.compile_dir(ROOT / "airflow_registry_triggers", quiet=1)
     print(
-        f"LocalExecutor, polls 1 s apart, idle sleep {args.idle:g} s, {args.pushes} pushes; seconds, median\n"
+        f"LocalExecutor, polls 1 s apart, idle sleep {args.idle:g} s, status {args.status}, "
+        f"{args.pushes} pushes; seconds, median\n"
     )
     for name in args.databases:
         found, periods = measured(name, args.idle, args.pushes)

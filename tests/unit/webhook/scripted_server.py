@@ -178,13 +178,15 @@ class BlockingTlsServer:
     def _serve(self) -> None:
         connection, _ = self._listening.accept()
         connection.settimeout(5)
-        with connection, contextlib.suppress(OSError):
+        # A handshake while wrapping would close the socket when it fails.
+        secure = self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        with secure, contextlib.suppress(OSError):
             try:
-                with self._context.wrap_socket(connection, server_side=True) as secure:
-                    self.requests.append(secure.recv(65536))
-                    secure.sendall(response(200, b"fine"))
+                secure.do_handshake()
+                self.requests.append(secure.recv(65536))
+                secure.sendall(response(200, b"fine"))
             except ssl.SSLError:
                 # Read what is still coming: closing with unread bytes sends RST, which may overtake the alert.
-                connection.shutdown(socket.SHUT_WR)
-                while connection.recv(65536):
+                secure.shutdown(socket.SHUT_WR)
+                while secure.recv(65536):
                     pass
