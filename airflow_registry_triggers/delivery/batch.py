@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
@@ -114,10 +114,10 @@ class DeliveryBatch:
             self._loop.call_soon_threadsafe(self._stopped.set)
 
     async def send_all(self) -> None:
-        """Send all notifications without a final outcome, up to 16 at a time."""
+        """Send the notifications without a final outcome, up to 16 at a time; a tag's pushes in order."""
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(self._on_lost_exception)
-        waiting = deque(key for key in self._items if not self._journal.is_final(key))
+        waiting = deque(self._unsent_by_tag())
         if self.state is BatchState.READY:
             self.state = BatchState.SENDING
         workers = [asyncio.create_task(self._send_next(waiting)) for _ in range(min(IN_FLIGHT, len(waiting)))]
@@ -194,13 +194,23 @@ class DeliveryBatch:
         self._stop("the task ended")
         self._stopped.set()
 
-    async def _send_next(self, waiting: deque[str]) -> None:
-        """Send one notification after the other, until none is left or the batch stops."""
+    def _unsent_by_tag(self) -> list[list[str]]:
+        """Return the webhook ids without a final outcome: a list for each tag, in the order of its pushes."""
+        unsent: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+        for key, (of, name) in self._items.items():
+            if not self._journal.is_final(key):
+                unsent[name, of.registry, of.repository, of.tag].append(key)
+        return list(unsent.values())
+
+    async def _send_next(self, waiting: deque[list[str]]) -> None:
+        """Send the notifications of one tag after the other, until none is left or the batch stops."""
         while waiting:
-            await self._writer.wait_until_writable()
-            if self.state is not BatchState.SENDING or not waiting:
-                return
-            await self._attempt(waiting.popleft())
+            # A receiver that gets two pushes of a tag at once could take the older one for the newer.
+            for webhook_id in waiting.popleft():
+                await self._writer.wait_until_writable()
+                if self.state is not BatchState.SENDING:
+                    return
+                await self._attempt(webhook_id)
 
     async def _attempt(self, webhook_id: str) -> None:
         notification, name = self._items[webhook_id]

@@ -56,9 +56,9 @@ class Log:
         return lambda text, *args, **_: self.lines.append((level, text % args if args else text))
 
 
-def push(tag):
+def push(tag, id_=""):
     return Notification.from_dict(
-        {"push_data": {"tag": tag}, "repository": {"name": "app"}, "event": {"id": tag}}
+        {"push_data": {"tag": tag}, "repository": {"name": "app"}, "event": {"id": id_ or tag}}
     )
 
 
