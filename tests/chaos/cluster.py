@@ -13,6 +13,7 @@ from tests.harness.airflow_process import Airflow
 from tests.harness.docker_registry import DockerRegistry
 from tests.harness.postgres import Postgres
 from tests.harness.processes import wait_until
+from tests.harness.push_mode import SECRET, notifications
 from tests.harness.receiver import Receiver
 from tests.harness.redis import CELERY_COMPONENTS, Redis, celery_settings
 
@@ -40,13 +41,20 @@ SETTINGS = {
 }
 
 
-def event_dag(dag_id: str, asset: str = f"repository_asset({REPOSITORY!r})", path: str = "/hook") -> str:
+def event_dag(
+    dag_id: str,
+    asset: str = f"repository_asset({REPOSITORY!r})",
+    path: str = "/hook",
+    *,
+    max_active_runs: int = 16,
+) -> str:
     """
     Give the source of an event-driven Dag.
 
     :param dag_id: its id
     :param asset: expression of what it is scheduled on
     :param path: what its receiver's path is
+    :param max_active_runs: 16 is Airflow's default
     """
     return f"""
         from datetime import timedelta
@@ -55,7 +63,7 @@ def event_dag(dag_id: str, asset: str = f"repository_asset({REPOSITORY!r})", pat
 
         from airflow_registry_triggers import TriggerMatchOperator, WebhookDeliverOperator, repository_asset
 
-        with DAG({dag_id!r}, schedule={asset}):
+        with DAG({dag_id!r}, schedule={asset}, max_active_runs={max_active_runs}):
             match = TriggerMatchOperator(
                 task_id="match", trigger_name={dag_id!r}, retry_delay=timedelta(seconds=2)
             )
@@ -161,6 +169,15 @@ def _webhook(receiver: Receiver, path: str) -> dict[str, Any]:
     }
 
 
+def _registry(registry: DockerRegistry, extra: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "conn_type": "oci_registry",
+        "host": "127.0.0.1",
+        "port": registry.port,
+        "extra": {"scheme": "http", "poll_interval": 1, "flap_limit": 0, **extra},
+    }
+
+
 @contextlib.contextmanager
 def cluster(
     folder: Path,
@@ -169,6 +186,7 @@ def cluster(
     settings: Mapping[tuple[str, str], str] | None = None,
     extra: Mapping[str, Any] | None = None,
     paths: tuple[str, ...] = ("/hook",),
+    push_mode: bool = False,
 ) -> Iterator[Cluster]:
     """
     Run a whole installation.
@@ -178,29 +196,23 @@ def cluster(
     :param settings: (section, option) to value, over those of this module
     :param extra: of the registry's Connection, over a poll interval of 1 s
     :param paths: of the receiver; ``/hook`` is behind the Connection ``webhook_hook``
+    :param push_mode: the registry sends its webhooks to the api-server
     """
-    with (
-        Postgres() as postgres,
-        Redis(folder) as redis,
-        DockerRegistry(folder / "registry") as registry,
-        Receiver() as receiver,
-    ):
+    with Postgres() as postgres, Redis(folder) as redis, Receiver() as receiver:
         home = AirflowHome(
             folder / "airflow",
             database=postgres.url,
             executor="CeleryExecutor",
-            connections={
-                "registry_default": {
-                    "conn_type": "oci_registry",
-                    "host": "127.0.0.1",
-                    "port": registry.port,
-                    "extra": {"scheme": "http", "poll_interval": 1, "flap_limit": 0, **(extra or {})},
-                },
-                **{f"webhook_{path.strip('/')}": _webhook(receiver, path) for path in paths},
-            },
+            connections={f"webhook_{path.strip('/')}": _webhook(receiver, path) for path in paths},
             settings={**SETTINGS, **celery_settings(redis, postgres, concurrency=4), **(settings or {})},
         )
         for name, source in dags.items():
             home.write_dag(name, source)
-        with Airflow(home, CELERY_COMPONENTS) as airflow:
-            yield Cluster(airflow, registry, receiver, postgres)
+        webhooks = notifications(home.url) if push_mode else {}
+        with DockerRegistry(folder / "registry", settings=webhooks) as registry:
+            home.connect(
+                "registry_default",
+                _registry(registry, {**({"webhook_secret": SECRET} if push_mode else {}), **(extra or {})}),
+            )
+            with Airflow(home, CELERY_COMPONENTS) as airflow:
+                yield Cluster(airflow, registry, receiver, postgres)

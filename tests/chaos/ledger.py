@@ -6,20 +6,22 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING
 
 from tests.harness import images
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from tests.harness.docker_registry import DockerRegistry
     from tests.harness.receiver import Received
     from tests.harness.request_log import AccessLogLine
 
-__all__ = ["Ledger", "State", "Verdict"]
+__all__ = ["Ledger", "State", "Verdict", "stood_two_polls"]
 
 _MANIFEST = re.compile(r"/v2/(?P<repository>.+)/manifests/(?P<tag>[^/:?]+)$")
 
@@ -32,6 +34,9 @@ class State:
     digest: str
     polls: int = 0
     last: bool = True
+    since: float = 0.0
+    until: float = inf
+    """Before the push that replaced it (``time.time()``)."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +45,13 @@ class Verdict:
     What came of a run.
 
     :param updates: tag updates that were made
-    :param standing: states that stood for at least two polls, or stand still
+    :param standing: states that must be delivered
     :param delivered: (tag, digest) that were delivered
     :param lost: states that stood and were not delivered
     :param invented: (tag, digest) that were delivered and never pushed
     :param repeated: ids that were delivered more than once, each with the times of its deliveries
     :param renamed: (tag, digest) that were delivered under more than one id
+    :param overtaken: tags whose last update was not the last one delivered; repeats do not count
     """
 
     updates: int
@@ -55,6 +61,7 @@ class Verdict:
     invented: list[tuple[str, str]] = field(default_factory=list)
     repeated: dict[str, list[float]] = field(default_factory=dict)
     renamed: list[tuple[str, str]] = field(default_factory=list)
+    overtaken: list[str] = field(default_factory=list)
 
     def repeated_without(self, causes: Iterable[float], within: float) -> dict[str, list[float]]:
         """
@@ -75,6 +82,11 @@ class Verdict:
         }
 
 
+def stood_two_polls(state: State) -> bool:
+    """Return whether a watcher saw a state in two polls, or can still see it."""
+    return state.polls >= 2 or state.last
+
+
 class Ledger:
     """
     Pushes to a repository, one after the other, and remembers them.
@@ -87,6 +99,7 @@ class Ledger:
         self._registry = registry
         self.repository = repository
         self.pushed: list[tuple[str, str]] = []
+        self._times: list[tuple[float, float]] = []
 
     def baseline(self, tags: Iterable[str]) -> None:
         """Push what is there before the watcher begins; it is not remembered as pushed."""
@@ -95,8 +108,11 @@ class Ledger:
 
     def push(self, tag: str) -> str:
         """Let a tag point at an image it never pointed at; give the digest."""
-        label = f"{self.repository}:{tag}:{len(self.pushed)}"
-        digest = images.put_image(self._registry, images.Image(label), self.repository, [tag])
+        image = images.Image(f"{self.repository}:{tag}:{len(self.pushed)}")
+        images.put_image(self._registry, image, self.repository, [])
+        began = time.time()
+        digest = images.put_image(self._registry, image, self.repository, [tag])
+        self._times.append((began, time.time()))
         self.pushed.append((tag, digest))
         return digest
 
@@ -106,16 +122,23 @@ class Ledger:
 
         The log has the pushes and the watcher's questions in their order, so no clock is compared.
         """
-        return states_of(self._registry.requests(), self.repository, self.pushed)
+        states = states_of(self._registry.requests(), self.repository, self.pushed)
+        following: dict[str, float] = {}
+        for state, (began, ended) in reversed(list(zip(states, self._times, strict=True))):
+            state.since, state.until = ended, following.get(state.tag, inf)
+            following[state.tag] = began
+        return states
 
-    def verdict(self, received: Iterable[Received]) -> Verdict:
+    def verdict(
+        self, received: Iterable[Received], must: Callable[[State], bool] = stood_two_polls
+    ) -> Verdict:
         """
         Judge a run that has settled.
 
         :param received: what the receiver got
+        :param must: whether a state must be delivered
         """
-        states = self.states()
-        must = [state for state in states if state.polls >= 2 or state.last]
+        standing = [state for state in self.states() if must(state)]
         by_id: dict[str, list[float]] = defaultdict(list)
         ids: dict[tuple[str, str], set[str]] = defaultdict(set)
         for item in received:
@@ -124,12 +147,14 @@ class Ledger:
             ids[body["tag"], body["digest"]].add(name)
         return Verdict(
             updates=len(self.pushed),
-            standing=len(must),
+            standing=len(standing),
             delivered=len(ids),
-            lost=[state for state in must if (state.tag, state.digest) not in ids],
+            lost=[state for state in standing if (state.tag, state.digest) not in ids],
             invented=[key for key in ids if key not in set(self.pushed)],
             repeated={name: at for name, at in by_id.items() if len(at) > 1},
             renamed=[key for key, names in ids.items() if len(names) > 1],
+            # A dictionary keeps the order of the first deliveries.
+            overtaken=sorted({tag for tag, _ in dict(ids.keys()).items() - dict(self.pushed).items()}),
         )
 
 
