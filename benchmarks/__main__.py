@@ -16,6 +16,7 @@ MODULES = {
     "delivery": "What a delivery costs",
     "event_latency": "From a push to its webhook",
     "latency_hops": "From a push to its asset event, hop by hop",
+    "push_mode": "Push mode: latency, webhooks per second, cost of the reader",
     "poll_blocking": "The event loop during polls of 200,000 tags",
     "cloud_login": "The event loop while a cloud's login is fetched",
     "scale": "A thousand repositories, a hundred Dags",
