@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.overview.facts import Facts, Trigger
     from airflow_registry_triggers.overview.sentences import Sentence
 
-__all__ = ["Filters", "TriggerPage", "read_page", "states_of", "trigger_of"]
+__all__ = ["Filters", "TriggerPage", "match_of", "read_page", "states_of", "trigger_of"]
 
 _NOT_A_CURSOR = "cursor is not a next_cursor of an earlier page. Leave it out to start with the first trigger"
 
@@ -131,19 +131,31 @@ def read_page(
     return page
 
 
-def trigger_of(session: Session, dag_id: str, task_id: str, name: str = "") -> Trigger | None:
+def trigger_of(session: Session, dag_id: str, task_id: str) -> Trigger | None:
     """
-    Return the trigger of a task, or the match upstream of a delivery task; None if there is not exactly one.
+    Return the trigger of a task, or None.
 
     :param session: session of the metadata database
-    :param name: name of the trigger, for a delivery of several matches
     """
-    triggers = list(read_triggers(session, dag_id))
+    found = (trigger for trigger in read_triggers(session, dag_id) if trigger.task_id == task_id)
+    return next(found, None)
+
+
+def match_of(session: Session, dag_id: str, task_id: str, name: str) -> str:
+    """
+    Return the id of the match behind a record: its own task, or the match upstream of a delivery.
+
+    :param session: session of the metadata database
+    :param task_id: task that left the record
+    :param name: name of the trigger in the record, for a delivery of several matches
+    :return: empty if there is not exactly one
+    """
+    triggers = [trigger for trigger in read_triggers(session, dag_id) if trigger.kind == "match"]
     own = [trigger for trigger in triggers if trigger.task_id == task_id]
-    matches = [trigger for trigger in triggers if trigger.kind == "match" and task_id in trigger.deliveries]
-    named = [trigger for trigger in matches if trigger.name == name]
-    found = own or named or matches
-    return found[0] if len(found) == 1 else None
+    upstream = [trigger for trigger in triggers if task_id in trigger.deliveries]
+    named = [trigger for trigger in upstream if trigger.name == name]
+    found = own or named or upstream
+    return found[0].task_id if len(found) == 1 else ""
 
 
 Decided = "tuple[Trigger, State, Sentence | None]"

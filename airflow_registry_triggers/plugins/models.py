@@ -81,6 +81,7 @@ class AccessLogDetails(BaseModel):
     run_started_at: str | None = Field(default=None, description="ISO 8601; null before the run starts")
     may_redeliver: bool
     may_test: bool
+    match_task_id: str = Field(description="match task whose rule decided; empty if the Dag does not show it")
     image_page: str | None
     asset_id: int | None
     asset_uri: str

@@ -28,6 +28,7 @@ from airflow_registry_triggers.access_log.query import (
 from airflow_registry_triggers.access_log.query import Query as HistoryQuery
 from airflow_registry_triggers.access_log.reader import read_page, read_task_instance
 from airflow_registry_triggers.access_log.related import Related, image_page, related_to
+from airflow_registry_triggers.overview.reader import match_of
 from airflow_registry_triggers.plugins.models import AccessLogDetails, AccessLogEntry, AccessLogPage
 from airflow_registry_triggers.plugins.permissions import Permissions
 from airflow_registry_triggers.plugins.script import script
@@ -188,8 +189,9 @@ def get_access_log_entry(
     related = related_to(session, dag_id, run_id, entry["notification_id"])
     if related.asset_id is not None and not permissions.may_see_asset(related.asset_id):
         related = Related(run_started_at=related.run_started_at)
+    match_task_id = match_of(session, dag_id, task_id, entry["trigger_name"])
     _keep_private(response)
-    return _details(permissions, entry, entries, related)
+    return _details(permissions, entry, entries, related, match_task_id)
 
 
 def _delivery(trigger_log_id: str) -> str:
@@ -202,7 +204,11 @@ def _likeness(entry: dict[str, Any], trigger_log_id: str, status_code: str) -> t
 
 
 def _details(
-    permissions: Permissions, entry: dict[str, Any], entries: list[dict[str, Any]], related: Related
+    permissions: Permissions,
+    entry: dict[str, Any],
+    entries: list[dict[str, Any]],
+    related: Related,
+    match_task_id: str,
 ) -> AccessLogDetails:
     dag_id = entry["dag_id"]
     return AccessLogDetails(
@@ -211,6 +217,7 @@ def _details(
         deliveries=len({_delivery(item["trigger_log_id"]) for item in entries if item["trigger_url"]}),
         may_redeliver=permissions.may(dag_id, "PUT", DagAccessEntity.TASK_INSTANCE),
         may_test=permissions.may(dag_id, "POST", DagAccessEntity.RUN),
+        match_task_id=match_task_id,
         image_page=image_page(entry["registry"], entry["repository"], entry["tag"]),
         asset_id=related.asset_id,
         asset_uri=related.asset_uri,

@@ -95,16 +95,11 @@ def get_match(
     task_id: _Id,
     tag: Annotated[str, Query(max_length=500)],
     repository: Annotated[str, Query(max_length=500, description="empty for any that is watched")] = "",
-    trigger_name: Annotated[str, Query(max_length=500, description="for a delivery of several matches")] = "",
 ) -> WouldMatch:
-    """
-    Return whether a push of a tag would trigger, from the serialized rule. Nothing runs.
-
-    The task is a match, a sensor, or a delivery; for a delivery, the match upstream of it answers.
-    """
+    """Return whether a push of a tag would trigger, from the serialized rule. Nothing runs."""
     trigger = None
     if not Permissions(user, session).unreadable({dag_id}):
-        trigger = trigger_of(session, dag_id, task_id, trigger_name)
+        trigger = trigger_of(session, dag_id, task_id)
     if trigger is None or trigger.kind == "held":
         raise HTTPException(status.HTTP_404_NOT_FOUND, "No match task or sensor has this id.")
     if not is_tag(tag):

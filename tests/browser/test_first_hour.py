@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import urllib.parse
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +54,35 @@ DAGS = """
 CONTROL = "".join(map(chr, (*range(1, 32), 127))) * 128
 
 
+def digest_of(number: int) -> str:
+    return f"sha256:{hashlib.sha256(str(number).encode()).hexdigest()}"
+
+
+def time_of(number: int) -> datetime:
+    return datetime.now(UTC) - timedelta(seconds=40 * number)
+
+
+def exchange(number: int, at: datetime) -> dict[str, Any]:
+    """Give a request and a response as they are in an installation, for the pictures of the documents."""
+    named = {"name": "app", "namespace": "team", "repo_full_name": "team/app"}
+    pushed = {"digest": digest_of(number), "pushed_at": f"{at:%F %T}", "tag": f"release-v{number}"}
+    return {
+        "request_headers": {
+            "Content-Type": "application/json",
+            "User-Agent": "airflow-provider-registry-triggers",
+            "webhook-id": f"msg_{number:032x}",
+            "webhook-timestamp": str(int(at.timestamp())),
+            "webhook-signature": "***",
+        },
+        "request_body": json.dumps({"push_data": pushed, "repository": named}),
+        "response_headers": {"Content-Type": "application/json", "Server": "deploy/2.4"},
+    }
+
+
 def push(number: int, status: str, **values: Any) -> dict[str, Any]:
-    at = datetime.now(UTC) - timedelta(seconds=40 * number)
+    at = time_of(number)
     known: dict[str, Any] = {
+        "digest": digest_of(number),
         "trigger_name": "releases",
         "tag": f"release-v{number}",
         "request_time": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -67,8 +95,9 @@ def push(number: int, status: str, **values: Any) -> dict[str, Any]:
         known["reason"] = f"'nightly-{number}' does not match release-v.* (the whole tag must match)"
     if status == "200":
         known["reason"] = "the receiver answered 200: delivered"
-        known["request_body"] = json.dumps({"push_data": {"tag": f"release-v{number}"}})
         known["response_body"] = '{"deployed": true}'
+    if status.isdigit():
+        known |= exchange(number, at)
     return record(number, status=status, **{**known, **values})
 
 
@@ -76,7 +105,8 @@ def history() -> list[Task]:
     due = (datetime.now(UTC) + timedelta(minutes=50)).isoformat(timespec="seconds").replace("+00:00", "Z")
     special = {
         2: Task("deploy", 99, [push(2, "503", reason="the receiver answered 503: busy; a retry is due at "
-                f"{due[:19].replace('T', ' ')}Z, 6 of 8 left", next_try_at=due, retries_left=6)], state="up_for_retry"),
+                f"{due[:19].replace('T', ' ')}Z, 6 of 8 left", next_try_at=due, retries_left=6,
+                response_body='{"error": "busy"}')], state="up_for_retry"),
         5: Task("deploy", 96, [push(5, "422", reason="the receiver answered 422: rejected",
                 response_body='{"error": "Gültigkeit: 部署"}')], state="failed"),
         8: Task("deploy", 93, [push(8, "blocked", trigger_url="http://10.1.2.3/x", duration_ms=None,
@@ -95,7 +125,8 @@ def history() -> list[Task]:
             if number % 3 == 0
             else [push(number, "200"), push(number, "triggered")]
         )
-        made.append(special.get(number) or Task("deploy" if number % 2 else "other", run, usual))
+        task = special.get(number) or Task("deploy" if number % 2 else "other", run, usual)
+        made.append(replace(task, at=time_of(number)))
     return made
 
 
@@ -246,6 +277,9 @@ def test_page_at_1280_x_800_shows_at_least_12_entries(tab: Tab) -> None:
     shown = visible_rows(tab)
     print(f"\nrecords visible at 1280 x 800, page: {shown}")
     assert shown >= 12
+    heads = tab.page.get_by_role("columnheader").all()
+    assert {head.evaluate("head => head.scrollWidth <= head.clientWidth") for head in heads[1:]} == {True}
+    assert max(head.bounding_box()["height"] for head in heads) < 40, "no name of a column is broken"
     picture(tab, "access-log-list-light", 800)
 
 
@@ -328,7 +362,7 @@ def test_copy_buttons_copy_image_id_body_and_curl(tab: Tab) -> None:
             arg=before,
         )
         copied[name] = tab.page.evaluate("navigator.clipboard.readText()")
-    assert copied["image with its digest"] == f"team/app@sha256:{1:064x}"
+    assert copied["image with its digest"] == f"team/app@{digest_of(1)}"
     assert copied["webhook-id"] == f"msg_{1:032x}"
     assert json.loads(copied["request body"])["push_data"]["tag"] == "release-v1"
     assert copied["request as a curl command"].startswith("curl -X POST 'https://deploy.example.com/hook'")

@@ -22,7 +22,7 @@ from airflow_registry_triggers.access_log.query import InvalidFilter
 from airflow_registry_triggers.overview import queries
 from airflow_registry_triggers.overview.match import would_match
 from airflow_registry_triggers.overview.queries import delete_dead_values
-from airflow_registry_triggers.overview.reader import Filters, read_page, states_of, trigger_of
+from airflow_registry_triggers.overview.reader import Filters, match_of, read_page, states_of, trigger_of
 from airflow_registry_triggers.overview.serialized import TemplatedRule
 from tests.harness.airflow_home import AirflowHome
 from tests.harness.postgres import Postgres
@@ -353,29 +353,25 @@ def test_would_match_answers_from_the_serialized_rule(rows):
     assert (row["trigger_type"], row["trigger_tag"], row["receiver"]) == ("TAG_LIST", "v1,latest", None)
 
 
-def test_trigger_of_a_delivery_is_the_match_with_the_name_in_its_records(rows):
+def test_match_of_a_delivery_is_the_one_with_the_name_in_its_record(rows):
     with DAG("two_rules", schedule=None, start_date=TODAY) as dag:
         first = TriggerMatchOperator(task_id="first", trigger_name="releases")
         second = TriggerMatchOperator(task_id="second")
         of_first = WebhookDeliverOperator(task_id="of_first", notifications=first.output, webhook_conn_id="c")
         of_both = WebhookDeliverOperator(task_id="of_both", notifications=first.output, webhook_conn_id="c")
         [first, second] >> of_both
-        of_first >> WebhookDeliverOperator(task_id="alone", notifications=[], webhook_conn_id="c")
-        WebhookDeliverOperator(task_id="without", notifications=[], webhook_conn_id="c")
+        of_first >> WebhookDeliverOperator(task_id="last", notifications=[], webhook_conn_id="c")
+        WebhookDeliverOperator(task_id="alone", notifications=[], webhook_conn_id="c")
     rows.add_dags(dag)
     with rows.session() as session:
 
-        def answers(task_id, name=""):
-            found = trigger_of(session, "two_rules", task_id, name)
-            return found and found.task_id
+        def found(task_id, name):
+            return match_of(session, "two_rules", task_id, name)
 
-        assert answers("first") == "first"
-        assert answers("of_first", "two_rules.of_first") == "first"
-        assert answers("alone") == "first"
-        assert answers("of_both", "releases") == "first"
-        assert answers("of_both", "two_rules.second") == "second"
-        assert answers("of_both", "another") is None
-        assert answers("without", "releases") is None
+        assert found("first", "another") == "first"
+        assert found("of_first", "two_rules.of_first") == found("last", "releases") == "first"
+        assert (found("of_both", "releases"), found("of_both", "two_rules.second")) == ("first", "second")
+        assert found("of_both", "another") == found("alone", "releases") == found("gone", "releases") == ""
 
 
 def all_rows(rows, **filters):

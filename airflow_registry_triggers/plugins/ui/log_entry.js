@@ -187,7 +187,7 @@ function Opened({ details, onChange }) {
       entry.trigger_url && h(Redeliver, { details, onChange }),
       h(TestTrigger, {
         dagId: entry.dag_id,
-        taskId: entry.task_id,
+        taskId: details.match_task_id,
         name: entry.trigger_name || entry.dag_id,
         may: details.may_test,
         sample,

@@ -55,7 +55,7 @@ const COLUMNS = [
     mono: true,
   },
   { name: "Reason", from: 0, text: listReason, full: bareReason },
-  { name: "Duration", from: 960, width: 76, end: true, text: (entry) => shownDuration(entry.duration_ms) },
+  { name: "Duration", from: 960, width: 84, end: true, text: (entry) => shownDuration(entry.duration_ms) },
   { name: "Tries", from: 1020, width: 50, end: true, text: tries },
 ];
 
@@ -217,8 +217,8 @@ function Nothing({ filtered, page, clear, older, dagId }) {
   return h(
     Message,
     { title: "No entries yet" },
-    "A push shows up here when a match task has run, also one that does not match. Before that, a wrong password or " +
-      "repository shows only in the log of the triggerer or of the sensor.",
+    "A push shows up here when a match task has run, also one that does not match. The view Triggers shows whether a " +
+      "repository is watched, and what fails.",
   );
 }
 

@@ -25,15 +25,14 @@ function withTag(text, tag) {
   return { ...notification, push_data: { ...notification.push_data, tag } };
 }
 
-// The verdict of a rule on a tag; empty where the rule cannot be asked.
-// task: { dag_id, task_id, trigger_name } of a match or of a delivery behind it.
-function useVerdict(isOpen, task, repository, tag) {
+// The verdict of the rule of a match task on a tag; empty where the rule cannot be asked.
+function useVerdict(isOpen, dagId, taskId, repository, tag) {
   const [verdict, setVerdict] = useState("");
   useEffect(() => {
     setVerdict("");
-    if (!isOpen || !task.task_id || !tag) return undefined;
+    if (!isOpen || !taskId || !tag) return undefined;
     const stop = new AbortController();
-    const query = new URLSearchParams({ ...task, tag, repository });
+    const query = new URLSearchParams({ dag_id: dagId, task_id: taskId, tag, repository });
     const show = (found) => setVerdict(plain(found.reason));
     const timer = setTimeout(
       () =>
@@ -47,7 +46,7 @@ function useVerdict(isOpen, task, repository, tag) {
       clearTimeout(timer);
       stop.abort();
     };
-  }, [isOpen, ...Object.values(task), repository, tag]);
+  }, [isOpen, dagId, taskId, repository, tag]);
   return verdict;
 }
 
@@ -83,7 +82,7 @@ function Started({ run }) {
   );
 }
 
-// label: of the button; name: of the trigger; taskId: of its match or delivery task, empty for a sensor;
+// label: of the button; name: of the trigger; taskId: of its match task, empty if it is not known;
 // sample: { repository, tag, digest }.
 function TestTrigger({ label = "Test", dagId, taskId = "", name, may, sample, onStarted = () => undefined }) {
   const [tag, setTag] = useState("");
@@ -99,12 +98,7 @@ function TestTrigger({ label = "Test", dagId, taskId = "", name, may, sample, on
     onStarted();
     return { dag_id: dagId, run_id: run.dag_run_id };
   });
-  const verdict = useVerdict(
-    action.isOpen,
-    { dag_id: dagId, task_id: taskId, trigger_name: name },
-    sample.repository || "",
-    tag,
-  );
+  const verdict = useVerdict(action.isOpen, dagId, taskId, sample.repository || "", tag);
   const open = () => {
     setTag(plain(sample.tag));
     setIsDry(true);
