@@ -16,7 +16,9 @@ from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
 from airflow_registry_triggers.common.metrics import WATCHER, count_detected, count_hints_polled
 from airflow_registry_triggers.watcher.backoff import FIRST_BACK_OFF, FailureBackoff
+from airflow_registry_triggers.watcher.collection_clock import CollectionClock
 from airflow_registry_triggers.watcher.connection_cache import MAX_AGE, MAX_AGE_AFTER_FAILURE, target_for
+from airflow_registry_triggers.watcher.hints import record_collection
 from airflow_registry_triggers.watcher.poll_timer import PollTimer
 from airflow_registry_triggers.watcher.push_batch import by_asset, in_rounds
 from airflow_registry_triggers.watcher.status import PollProgress, reporting
@@ -47,14 +49,11 @@ MAX_JITTER = 0.5
 MAX_EVENTS_IN_ROUND = 50
 """Asset events that are emitted before any is acknowledged: Airflow ends a watcher whose queue is full."""
 
-COLLECTION_INTERVAL = 1.0
-"""Seconds between two collections of events in the triggerer (Airflow 3.3), without the work between them."""
-
 COLLECTION_LEAD = 0.25
 """Seconds from the beginning of a poll to the collection; a poll and its two state calls take about 0.06."""
 
-COLLECTION_KNOWN_FOR = 60.0
-"""Seconds until the time of the collections must be observed again, because the interval is not exact."""
+MIN_SHIFTED_INTERVAL = 1.0
+"""Seconds of the shortest interval whose polls are moved before a collection."""
 
 
 class RegistryProducer(SharedStreamProducer):
@@ -75,7 +74,7 @@ class RegistryProducer(SharedStreamProducer):
         self._progress = PollProgress()
         self._full_poll_at = 0.0
         self._is_first = True
-        self._collected_at: float | None = None
+        self._collections = CollectionClock(COLLECTION_LEAD)
         self._unacknowledged = 0
         self._all_acknowledged = asyncio.Event()
 
@@ -137,7 +136,8 @@ class RegistryProducer(SharedStreamProducer):
         :raises RuntimeError: some are not in the metadata database; Airflow starts the stream again, which
             emits them again from the outbox
         """
-        self._collected_at = time.monotonic()
+        self._collections.observe(time.monotonic())
+        record_collection()
         if not all(item.outcome.is_clean for item in batch):
             raise RuntimeError(
                 f"{self._repository}: Airflow did not store every asset event; the watcher emits them again"
@@ -245,21 +245,15 @@ class RegistryProducer(SharedStreamProducer):
         """
         Return the seconds to sleep, so that the poll ends shortly before Airflow collects events.
 
-        The triggerer collects events and reports those that it stored once a second, in one step. Without
-        the shift, the poll after an acknowledgement would begin just after a collection, and so would all
-        polls after it: each of their events would wait for almost a second.
+        Without the shift, the poll after an acknowledgement would begin just after a collection, and so would
+        all polls after it.
 
         :param next_poll: time of the next poll without the shift (``time.monotonic()``)
         """
         now = time.monotonic()
-        next_poll = max(now, next_poll)
-        is_known = self._collected_at is not None and now - self._collected_at < COLLECTION_KNOWN_FOR
-        if self._collected_at is not None and is_known and self._interval >= COLLECTION_INTERVAL:
-            shift = (self._collected_at - COLLECTION_LEAD - next_poll) % COLLECTION_INTERVAL
-            if shift > COLLECTION_INTERVAL / 2 and next_poll + shift - COLLECTION_INTERVAL >= now:
-                shift -= COLLECTION_INTERVAL
-            next_poll += shift
-        return next_poll - now
+        if self._interval < MIN_SHIFTED_INTERVAL:
+            return max(0.0, next_poll - now)
+        return self._collections.before_collection(next_poll, now) - now
 
     async def _wait(self, seconds: float) -> None:
         """Sleep; after a failure only until the Connection has changed."""

@@ -15,8 +15,8 @@ from airflow.sdk import Connection
 
 from airflow_registry_triggers.hooks.registry import RegistryHook
 from airflow_registry_triggers.inbound.hint_row import merge
-from airflow_registry_triggers.watcher import connection_cache, hints
-from airflow_registry_triggers.watcher.hints import hint_waiter
+from airflow_registry_triggers.watcher import collection_clock, connection_cache, hints
+from airflow_registry_triggers.watcher.hints import hint_waiter, record_collection
 from tests.unit.common.test_state_store import MemoryStore
 
 SECRET = "a-secret-of-the-webhook"
@@ -170,6 +170,19 @@ async def test_hint_reader_is_one_for_all_waiters_and_ends_with_the_last(rows, e
     async with asyncio.timeout(5):
         while reader.is_running:
             await asyncio.sleep(0.01)
+
+
+async def test_hint_reader_after_a_collection_reads_before_the_next_one(rows, extra, monkeypatch):
+    async with waiting() as waiter:
+        assert await waiter.wait(0.1) is None
+        monkeypatch.setattr(collection_clock, "INTERVAL", 0.5)
+        reads = rows.reads()
+        record_collection()
+        collected = time.monotonic()
+        # 0.3 s before the collection that follows the next one: READ_LEAD, modulo the interval of this test.
+        while rows.reads() <= reads + 1:
+            await asyncio.sleep(0.005)
+        assert (time.monotonic() - collected) % 0.5 == pytest.approx(0.2, abs=0.08)
 
 
 async def test_hint_reader_after_failed_reads_logs_once_backs_off_and_continues(

@@ -602,7 +602,7 @@ def test_seconds_until_poll_ends_before_the_next_collection(monkeypatch, collect
     monkeypatch.setattr(producer_module.RegistryProducer, "_interval", 1.0)
     producer = producer_module.RegistryProducer(KEY)
     if collected_ago is not None:
-        producer._collected_at = 1000.0 - collected_ago
+        producer._collections.observe(1000.0 - collected_ago)
     assert producer._seconds_until(1000.0 + due_in) == pytest.approx(sleeps)
 
 
