@@ -20,7 +20,7 @@ from airflow_registry_triggers.registry.http.collection_pause import collection_
 from airflow_registry_triggers.registry.newest import NewestComparison
 from airflow_registry_triggers.registry.notification_builder import NotificationBuilder, Push
 from airflow_registry_triggers.registry.poll_memory import PollMemory
-from airflow_registry_triggers.registry.scan import ScanResult, compute, scan, scan_only
+from airflow_registry_triggers.registry.scan import ScanResult, compute, release, scan, scan_only
 from airflow_registry_triggers.registry.scope import FIRST_RUNS, FirstRun, WatchScope, checked_first_run
 from airflow_registry_triggers.tag_rule import TagRule
 
@@ -136,9 +136,7 @@ async def poll(
     with collection_paused():
         pushes, admitted = await compute(size, compared)
         if storm_limit is not None and (number := len(admitted)) > storm_limit:
-            # The traceback of the error keeps these lists.
-            pushes.clear()
-            admitted.clear()
+            await release(pushes, admitted, result.digests, result.times)
             raise StormHeld(number, storm_limit, repository)
     watermark_before = await compute(size, lambda: comparison.watermark_before)
     found = await compute(len(admitted), lambda: _built(builder, admitted, watermark_before))
@@ -152,6 +150,8 @@ async def poll(
     for warning in warnings:
         log.warning("%s", warning)
     memory.record(pushes, moment.timestamp(), size, only, bulk)
+    with collection_paused():
+        await release(pushes, admitted, result.digests, result.times)
     return Poll(*found, unknown=result.unknown, warnings=warnings, note=note)
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Part of airflow-provider-registry-triggers.
-"""Digests that cannot be read: when a poll sends no more requests."""
+"""The requests for digests: when a poll sends no more of them, and how it frees what it read."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_registry_triggers.registry import scan
-from airflow_registry_triggers.registry.errors import RegistryError
-from airflow_registry_triggers.registry.scan import DigestReader
+from airflow_registry_triggers.registry.client import RegistryClient
+from airflow_registry_triggers.registry.errors import RegistryError, StormHeld
+from airflow_registry_triggers.registry.poll import poll
+from airflow_registry_triggers.registry.scan import DigestReader, release
+from airflow_registry_triggers.registry.watermark import Watermark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.unit.registry.scripted_registry import ScriptedRegistry
 
 TAGS = [f"t{number}" for number in range(100)]
 
@@ -69,3 +74,27 @@ async def test_reader_that_is_denied_each_tag_stops_after_10() -> None:
     reader = await read(source)
     assert len(reader.failed) == 100
     assert source.requests.total() == 10
+
+
+async def test_release_empties_large_collections_and_leaves_small_ones_alone() -> None:
+    large, texts, small = dict.fromkeys(range(6000)), ["a"] * 6000, {"v1": "sha256:1"}
+    await release(large, texts)
+    await release(small)
+    assert (large, texts, small) == ({}, [], {"v1": "sha256:1"})
+
+
+async def test_poll_that_releases_what_it_used_returns_all_pushes(
+    monkeypatch: pytest.MonkeyPatch, registry: ScriptedRegistry
+) -> None:
+    monkeypatch.setattr(scan, "_INLINE", 10)
+    registry.put("team/app", TAGS)
+    async with RegistryClient(registry.url) as client:
+        baseline = await poll(client, "team/app", Watermark())
+        registry.put("team/app", TAGS, "second")
+        with pytest.raises(StormHeld, match="100"):
+            await poll(client, "team/app", baseline.watermark_after, storm_limit=99)
+        found = await poll(client, "team/app", baseline.watermark_after)
+        again = await poll(client, "team/app", found.watermark_after)
+    assert sorted(push.tag for push in found.notifications) == sorted(TAGS)
+    assert found.watermark_after.size == 100
+    assert again.notifications == []
