@@ -36,6 +36,8 @@ DAGS = """
 
     from airflow.sdk import DAG, task
 
+    from airflow_registry_triggers import TriggerMatchOperator, WebhookDeliverOperator
+
     with DAG("idle", schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_creation=False):
 
         @task
@@ -44,12 +46,9 @@ DAGS = """
         nothing()
 
     for name in ("deploy", "other"):
-        with DAG(name, schedule=None, start_date=datetime(2026, 1, 1)):
-
-            @task
-            def deliver(): ...
-
-            deliver()
+        with DAG(name, schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_creation=False):
+            match = TriggerMatchOperator(task_id="match", trigger_name="releases", tag_regex="release-v.*")
+            WebhookDeliverOperator(task_id="deliver", notifications=match.output, webhook_conn_id="deploy_prod")
 """
 CONTROL = "".join(map(chr, (*range(1, 32), 127))) * 128
 
@@ -185,7 +184,7 @@ def test_choice_as_the_first_action_is_kept(tab: Tab, label: str, choice: str, a
     expect(tab.page.get_by_label(label, exact=True).locator("option:checked")).to_have_text(choice)
 
 
-@pytest.mark.parametrize("where", [PAGE, f"{PAGE}?since=7d"])
+@pytest.mark.parametrize("where", [PAGE, f"{PAGE}?since=7d", "/dags/deploy/plugin/access-log"])
 def test_between_as_the_first_action_shows_and_keeps_its_fields(tab: Tab, where: str) -> None:
     tab.open(where)
     tab.page.get_by_label("Time", exact=True).select_option("Between …")
@@ -268,7 +267,36 @@ def test_send_failed_dialog_holds_the_focus_and_counts_before(tab: Tab) -> None:
     dialog.get_by_role("button", name="Cancel").click()
 
 
+def test_send_failed_dialog_with_more_than_100_tasks_offers_the_newest_100(tab: Tab) -> None:
+    def answer(route: Any) -> None:
+        made = [
+            {
+                **push(number, "422"),
+                "dag_id": "deploy",
+                "run_id": f"r{number}",
+                "task_id": "deliver",
+                "map_index": -1,
+            }
+            for number in range(120)
+        ]
+        found = [{**item, "result": "failed", "task_state": "failed"} for item in made]
+        route.fulfill(json={"entries": found, "next_cursor": None, "searched_all": True})
+
+    tab.page.route("**/registry-triggers/access-log?*result=failed*", answer)
+    tab.open(PAGE)
+    tab.page.get_by_role("button", name="Send failed again").click()
+    dialog = tab.page.get_by_role("alertdialog")
+    expect(dialog).to_contain_text(
+        "100 webhooks of 100 tasks failed. More failed; this sends those of the newest 100"
+    )
+    expect(dialog.get_by_role("button", name="Clear 100 tasks")).to_be_visible()
+    dialog.get_by_role("button", name="Cancel").click()
+
+
 # Sizes
+
+RESULTS = ["All", "Failed or retrying", "Failed", "Retrying", "Delivered", "Blocked", "Triggered"]
+RESULTS += ["Not triggered", "Duplicate", "Malformed", "Dry run"]
 
 
 def test_page_at_1280_x_800_shows_at_least_12_entries(tab: Tab) -> None:
@@ -277,9 +305,14 @@ def test_page_at_1280_x_800_shows_at_least_12_entries(tab: Tab) -> None:
     shown = visible_rows(tab)
     print(f"\nrecords visible at 1280 x 800, page: {shown}")
     assert shown >= 12
+    expect(entries(tab).first.get_by_text("deploy", exact=True)).to_have_attribute("title", "deploy")
+    for name in ("Duration", "Tries"):
+        expect(tab.page.get_by_role("columnheader", name=name)).to_have_css("text-align", "end")
     heads = tab.page.get_by_role("columnheader").all()
     assert {head.evaluate("head => head.scrollWidth <= head.clientWidth") for head in heads[1:]} == {True}
     assert max(head.bounding_box()["height"] for head in heads) < 40, "no name of a column is broken"
+    choices = tab.page.get_by_label("Result", exact=True).locator("> option").all_inner_texts()
+    assert choices == RESULTS
     picture(tab, "access-log-list-light", 800)
 
 
@@ -287,6 +320,8 @@ def test_dag_tab_at_1280_x_800_shows_at_least_9_entries_in_a_table(tab: Tab) -> 
     tab.open("/dags/deploy/plugin/access-log")
     expect(entries(tab).first).to_be_visible()
     expect(tab.page.get_by_role("columnheader", name="Reason")).to_be_visible()
+    strip = tab.page.get_by_test_id("trigger-strip")
+    expect(strip).to_have_text(re.compile(r"^OK ?releases ?release-v1 was delivered .* ago \(200\)\.$"))
     shown = visible_rows(tab)
     print(f"\nrecords visible at 1280 x 800, tab of a Dag: {shown}")
     assert shown >= 9
@@ -376,7 +411,7 @@ def test_retrying_entry_shows_the_moment_of_the_next_try(tab: Tab) -> None:
     expect(entries(tab)).to_have_count(1)
     page = open_entry(tab, "release-v2", "retrying")
     expect(page.get_by_text(re.compile(r"in \d+ min\) · 6 of 8 left"))).to_be_visible()
-    picture(tab, "access-log-entry", 1000)
+    picture(tab, "access-log-entry", 1260)
 
 
 def test_blocked_entry_says_once_that_nothing_was_sent(tab: Tab) -> None:
@@ -471,6 +506,8 @@ def test_every_dialog_and_entry_in_each_look_is_accessible(
         for button in ("Redeliver", "Test", "Send failed again"):
             tab.page.get_by_role("button", name=button).click()
             expect(tab.page.get_by_role("alertdialog")).to_be_visible()
+            if button == "Test":
+                expect(tab.page.get_by_role("alertdialog")).to_contain_text(f"'{text}' matches release-v.*")
             tab.page.wait_for_timeout(500)  # the dialog fades in, and half of its contrast is none
             assert violations(tab, "[role=alertdialog]") == []
             if look == "light" and path.startswith(PAGE):

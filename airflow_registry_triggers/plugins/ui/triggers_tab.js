@@ -33,7 +33,7 @@ function StripRow({ row }) {
     h(State, { row }),
     h(C.Text, { fontSize: "sm", fontWeight: "semibold", ...oneLine, maxW: "240px" }, plain(row.trigger_name)),
     h(C.Box, { flex: "1 1 240px", minW: 0 }, h(Why, { row })),
-    h(LastCheck, { row }),
+    row.watchers.length > 0 && h(LastCheck, { row }),
   );
 }
 

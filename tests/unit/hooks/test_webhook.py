@@ -235,6 +235,22 @@ def test_test_connection_of_a_valid_connection_sends_nothing(receiver, connectio
 
 
 @pytest.mark.parametrize(
+    "values", [{"password": "planted"}, {"extra": {"headers": {"Host": "a"}}}, {"host": "a b"}]
+)
+def test_test_connection_with_an_invalid_field_names_neither_the_temporary_connection_nor_the_secret(
+    values, monkeypatch
+):
+    made = conn(**{"host": "h.example", **values})
+    made.conn_id = "8erTvoli"
+    monkeypatch.setattr(webhook.WebhookHook, "get_connection", lambda self, conn_id: made)
+    ok, text = webhook.WebhookHook("8erTvoli").test_connection()
+    assert not ok
+    assert text
+    assert "8erTvoli" not in text
+    assert "planted" not in text
+
+
+@pytest.mark.parametrize(
     "value", ["https://u:planted@p:3128", "p:3128", "http://u:planted@p", "http://p:3128/planted"]
 )
 def test_webhook_proxy_with_an_invalid_option_raises_without_the_login(value, monkeypatch):
