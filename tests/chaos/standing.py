@@ -10,18 +10,12 @@ needs a watcher; the first poll of a watcher finds the digests that stand at tha
 from __future__ import annotations
 
 import re
-import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.harness.processes import wait_until
-from tests.harness.push_mode import send_webhook
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from concurrent.futures import Future
 
     from tests.chaos.cluster import Cluster
     from tests.chaos.ledger import State
@@ -31,6 +25,7 @@ __all__ = ["STANDS", "Outage", "Outages", "full_polls", "stood"]
 STANDS = 5.0
 """Seconds for which a digest must stand: the webhook, the hint, and the polls of the hint after 0, 1 and 4 s."""
 
+_ANSWER = re.compile(r"^(\S+) .*path=/registry-webhooks/\S+ .*status_code=202", re.MULTILINE)
 _LISTING = re.compile(r'\[([^]]+)\] "GET /v2/(\S+)/tags/list')
 
 
@@ -43,7 +38,7 @@ class Outage(NamedTuple):
 
 class Outages:
     """
-    Record for how long killed api-servers and triggerers were missing.
+    The outages of killed api-servers and triggerers, from the logs of api-server and registry.
 
     :param running: the installation
     :param repository: the watched repository
@@ -52,41 +47,31 @@ class Outages:
     def __init__(self, running: Cluster, repository: str) -> None:
         self._running = running
         self._repository = repository
-        self._pool = ThreadPoolExecutor(8)
-        self._api_servers: list[tuple[float, Future[float]]] = []
-        self._triggerers: list[float] = []
+        self._kills: dict[str, list[float]] = {"api-server": [], "triggerer": []}
 
     def record(self, at: float, component: str) -> None:
-        """Record a kill; call it at once, while the api-server does not answer."""
-        if component == "api-server":
-            self._api_servers.append((at, self._pool.submit(self._wait_for_answer)))
-        elif component == "triggerer":
-            self._triggerers.append(at)
+        """Record a kill; those of other components do not count."""
+        self._kills.get(component, []).append(at)
 
     def all(self) -> list[Outage]:
-        """Return the outages, after each api-server has answered."""
-        polls = full_polls(self._running, self._repository)
+        """Return the outages; one that has not ended yet has no end."""
         # The registry's log has whole seconds, and a next watcher needs several: the end of the second counts.
-        watchers = [
-            Outage(at, min((poll + 1 for poll in polls if poll > at), default=inf)) for at in self._triggerers
-        ]
-        return sorted([*watchers, *self.of_api_servers()])
+        polls = [at + 1 for at in full_polls(self._running, self._repository)]
+        return sorted([*_until_next(self._kills["triggerer"], polls), *self.of_api_servers()])
 
     def of_api_servers(self) -> list[Outage]:
-        """Return the outages of the api-server."""
-        return [Outage(at, answered.result()) for at, answered in self._api_servers]
+        """Return the outages of the api-server: each ends with an answer to a webhook of the registry."""
+        return _until_next(self._kills["api-server"], _answers(self._running))
 
-    def _wait_for_answer(self) -> float:
-        url = self._running.airflow.home.url
 
-        def answers() -> bool:
-            try:
-                return send_webhook(url, b'{"events": []}').status == 202
-            except OSError:
-                return False
+def _until_next(begins: Iterable[float], ends: list[float]) -> list[Outage]:
+    return [Outage(at, min((end for end in ends if end > at + 1), default=inf)) for at in begins]
 
-        wait_until(answers, 120, "the api-server to answer", interval=0.2)
-        return time.time()
+
+def _answers(running: Cluster) -> list[float]:
+    """Return the times of the api-server's answers to webhooks."""
+    log = running.airflow.processes["api-server"].log.read_text(errors="replace")
+    return [datetime.fromisoformat(at).timestamp() for at in _ANSWER.findall(log)]
 
 
 def full_polls(running: Cluster, repository: str) -> list[float]:

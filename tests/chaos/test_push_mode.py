@@ -26,6 +26,9 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1200)]
 
 POLL_INTERVAL = 600
 
+MAX_OUTAGE = 60.0
+"""Seconds; a longer outage would excuse too many lost pushes."""
+
 
 def print_table(
     plan: Plan, verdict: Verdict, killed: list[tuple[float, str]], outages: Outages, running: Cluster
@@ -62,8 +65,9 @@ def check(plan: Plan, folder: Path) -> None:
 
         killed = run_plan(running, plan, ledger, outages.record)
         settle(running, lambda: not judged().lost)
-        verdict = judged()
+        verdict, longest = judged(), max(outage.end - outage.begin for outage in outages.all())
         print_table(plan, verdict, killed, outages, running)
+    assert longest < MAX_OUTAGE
     assert not verdict.lost
     assert not verdict.invented
     assert not verdict.renamed
