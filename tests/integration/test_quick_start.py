@@ -155,7 +155,9 @@ def airflow_of(machine: Machine) -> Process:
         machine.env[name] = value
     command = [f"{machine.folder}/venv/bin/airflow", "standalone"]
     log = machine.folder / "airflow.log"
-    return Process("airflow standalone", command, log, env=machine.env, cwd=machine.folder)
+    # A terminal shows each line at once; a file would get them in blocks.
+    env = {**machine.env, "PYTHONUNBUFFERED": "1"}
+    return Process("airflow standalone", command, log, env=env, cwd=machine.folder)
 
 
 def test_quick_start_followed_word_by_word_leads_to_a_record_in_5_minutes(
