@@ -94,7 +94,7 @@ def scene(monkeypatch):
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
-    assert started.wait(10)
+    assert started.wait(60)
     scene = Scene(registry, loop)
     scene.push(v1="one")
     monkeypatch.setattr(RegistryHook, "get_connection", staticmethod(scene.connection))
@@ -102,7 +102,7 @@ def scene(monkeypatch):
     monkeypatch.setattr(trigger_module, "shared_state", lambda: scene.shared)
     yield scene
     loop.call_soon_threadsafe(stop.set)
-    thread.join(10)
+    thread.join(60)
     loop.close()
 
 
@@ -216,7 +216,7 @@ def test_deferred_sensor_with_newest_returns_the_greatest_tag(scene):
     async def fire():
         return await anext(deferred.value.trigger.run())
 
-    asyncio.run(asyncio.wait_for(fire(), 10))
+    asyncio.run(asyncio.wait_for(fire(), 60))
     found = scene.sensor(**options).execute_complete(scene.context(), {})
     assert [item["push_data"]["tag"] for item in found] == ["build-10"]
 
@@ -285,7 +285,7 @@ def test_deferred_sensor_with_confirm_polls_takes_the_count_of_the_airflow_trigg
     async def fire():
         return await anext(deferred.value.trigger.run())
 
-    event = asyncio.run(asyncio.wait_for(fire(), 10))
+    event = asyncio.run(asyncio.wait_for(fire(), 60))
     assert list(event.payload["confirmations"]) == ["v1"]
     found = scene.sensor(deferrable=True).execute_complete(
         scene.context(), json.loads(json.dumps(event.payload))

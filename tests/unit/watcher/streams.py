@@ -45,7 +45,7 @@ async def stream(*watched, trigger_id=TRIGGER_ID):
             await producer.aclose()
 
 
-async def taken(queue, seconds=10.0):
+async def taken(queue, seconds=60.0):
     return await asyncio.wait_for(queue.get(), seconds)
 
 
@@ -64,7 +64,7 @@ def tags_of(batch):
     return [notification.tag for notification in batch.notifications]
 
 
-async def until(predicate, seconds=10.0):
+async def until(predicate, seconds=60.0):
     async with asyncio.timeout(seconds):
         while not predicate():
             await asyncio.sleep(0.005)

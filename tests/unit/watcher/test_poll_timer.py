@@ -58,11 +58,11 @@ def later(seconds):
 
 
 async def test_poll_timer_with_an_overdue_full_poll_and_a_hint_makes_the_full_poll_first(timer, waiter):
+    began = time.monotonic()
     waiter.hint("v1")
     assert await timer.wait(later(-1)) is None
-    began = time.monotonic()
     assert await timer.wait(later(60)) == {"v1"}
-    assert time.monotonic() - began >= 0.15, "the full poll replaced the first request; its repeats stay"
+    assert time.monotonic() - began >= 0.19, "the full poll replaced the first request; its repeats stay"
 
 
 async def test_poll_timer_with_endless_hints_makes_every_full_poll(timer, waiter):
@@ -83,7 +83,7 @@ async def test_poll_timer_that_holds_hints_waits_for_the_full_poll(timer, waiter
 async def test_poll_timer_without_hints_waits_for_the_full_poll(timer):
     began = time.monotonic()
     assert await timer.wait(later(0.2)) is None
-    assert 0.19 <= time.monotonic() - began <= 2
+    assert time.monotonic() - began >= 0.19
 
 
 async def test_poll_timer_told_to_poll_all_does_so_at_once_and_once(timer, waiter):
@@ -93,4 +93,4 @@ async def test_poll_timer_told_to_poll_all_does_so_at_once_and_once(timer, waite
     waiting = asyncio.create_task(timer.wait(later(60)))
     await asyncio.sleep(0.05)
     timer.poll_all()
-    assert await asyncio.wait_for(waiting, 5) is None
+    assert await asyncio.wait_for(waiting, 30) is None

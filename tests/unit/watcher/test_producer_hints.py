@@ -20,6 +20,7 @@ from tests.unit.watcher.streams import (
     acknowledge,
     acknowledged,
     baseline,
+    settled,
     stored,
     stream,
     tags_of,
@@ -73,7 +74,7 @@ def lists(registry):
 async def ready(registry, stores, *assets):
     """Wait for the baselines and the end of the first poll; forget its requests."""
     await baseline(stores, *assets)
-    await asyncio.sleep(0.05)
+    await settled()
     registry.asked.clear()
 
 
@@ -100,8 +101,8 @@ async def test_producer_with_a_hint_repeats_its_requests_twice(registry, stores,
         await until(lambda: len(times) >= 3)
         await asyncio.sleep(1.5)
         first, second, third = times
-        assert 0.9 <= second - first <= 3.5
-        assert 3.9 <= third - first <= 9.0
+        assert 0.9 <= second - first <= 3.9
+        assert third - first >= 3.9
 
 
 @pytest.mark.parametrize("too_early", [1, 2])
@@ -130,15 +131,13 @@ async def test_producer_with_a_second_hint_restarts_the_repeats(registry, stores
         await until(lambda: len(times) >= 2 and time.monotonic() >= times[1] + hint_schedule.MIN_GAP)
         hinted_at = time.monotonic()  # a hint within the gap would share the poll of its first repeat
         real_rows.hint(["v0"])
-        await until(
-            lambda: sum(at >= hinted_at for at in times) >= 3 and times[-1] >= hinted_at + 3.9, seconds=15
-        )
+        await until(lambda: sum(at >= hinted_at for at in times) >= 3 and times[-1] >= hinted_at + 3.9)
 
 
-async def test_producer_with_forged_and_late_hints_emits_nothing(registry, stores, rows):
+async def test_producer_with_forged_and_late_hints_emits_nothing(registry, stores, real_rows):
     async with stream() as (_, queue):
         await ready(registry, stores)
-        rows.hint(["v0", "never", "deleted"])
+        real_rows.hint(["v0", "never", "deleted"])
         await until(lambda: heads(registry, "never") >= 3)
         assert queue.empty()
 
@@ -152,12 +151,13 @@ async def test_producer_with_a_flood_of_hints_still_makes_full_polls(registry, s
         await until(lambda: lists(registry))
         registry.asked.clear()
         began = time.monotonic()
-        while time.monotonic() - began < 2:
-            rows.hint([f"t{int(time.monotonic() * 1000) % 20}", "v0"])
-            await asyncio.sleep(0.005)
-        full, polls_of_hints = lists(registry), heads(registry, "v0") - lists(registry)
-        assert 3 <= full <= 8
-        assert polls_of_hints <= 2 / 0.1 + 2
+        async with asyncio.timeout(60):
+            while lists(registry) < 6:
+                rows.hint([f"t{int(time.monotonic() * 1000) % 20}", "v0"])
+                await asyncio.sleep(0.005)
+        took = time.monotonic() - began
+        assert took >= 5 * 0.27, "no full poll comes early"
+        assert heads(registry, "v0") - lists(registry) <= took / 0.1 + 2
         assert queue.empty()
 
 
@@ -165,14 +165,14 @@ async def test_producer_with_a_hint_keeps_the_time_of_the_next_full_poll(registr
     async with stream():
         await ready(registry, stores)
         interval["seconds"] = 0.6
+        began = time.monotonic()
         rows.hint(["*"])
         await until(lambda: lists(registry) == 1)
-        began = time.monotonic()
-        for _ in range(4):
-            rows.hint(["v0"])
-            await asyncio.sleep(0.11)
-        await until(lambda: lists(registry) == 2)
-        assert 0.45 <= time.monotonic() - began <= 1.3
+        async with asyncio.timeout(30):
+            while lists(registry) < 2:  # never, if each hint moved the poll
+                rows.hint(["v0"])
+                await asyncio.sleep(0.11)
+        assert time.monotonic() - began >= 0.1 + 0.54
 
 
 async def test_producer_with_hints_for_all_tags_makes_one_full_poll_in_30_s(registry, stores, rows):
@@ -189,15 +189,17 @@ async def test_producer_with_hints_for_all_tags_makes_one_full_poll_in_30_s(regi
         assert lists(registry) == 1
         registry.put("team/app", ["v2"])
         assert await acknowledged(producer, queue) == ["v2"], "the later hint is not lost"
-        assert 2.9 <= time.monotonic() - began <= 4.5
+        assert time.monotonic() - began >= 3.0
 
 
 async def test_producer_in_back_off_lets_hints_wait_and_then_polls_all(registry, stores, rows, monkeypatch):
     monkeypatch.setattr(producer_module, "FIRST_BACK_OFF", 1.0)
     monkeypatch.setattr(backoff, "FIRST_BACK_OFF", 1.0)
     failing = {"on": True}
+    times = []
 
     async def fault(request):
+        times.append(time.monotonic())
         return web.Response(status=403) if failing["on"] else None
 
     async with stream() as (producer, queue):
@@ -205,13 +207,12 @@ async def test_producer_in_back_off_lets_hints_wait_and_then_polls_all(registry,
         registry.faults.append(fault)
         rows.hint(["v0"])
         await until(lambda: producer._backoff.failures)
-        registry.asked.clear()
+        failed, failed_at = len(times), times[-1]
         registry.put("team/app", ["v1"])
         failing["on"] = False
         rows.hint(["v1"])
-        await asyncio.sleep(0.5)
-        assert registry.asked == []
         assert await acknowledged(producer, queue) == ["v1"]
+        assert times[failed] - failed_at >= 0.8, "the back-off of a second, less its jitter"
         assert lists(registry) == 1
 
 
@@ -294,7 +295,11 @@ async def test_producer_with_one_failing_asset_polls_all_after_its_back_off(
         await ready(registry, stores, "one", "two")
         registry.put("team/app", ["v1", "w1", "w2"])
         rows.hint(["v1", "w1", "w2"])
-        assert await acknowledged(producer, queue) == ["v1"]
-        registry.repositories["team/app"].pop("w2")
+        batch = await taken(queue)
+        assert tags_of(batch) == ["v1"]
+        registry.repositories["team/app"].pop(
+            "w2"
+        )  # before the next poll, which waits for the acknowledgement
+        await acknowledge(producer, batch)
         assert await acknowledged(producer, queue) == ["w1"]
         assert lists(registry) == 1
