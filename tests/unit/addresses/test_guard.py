@@ -26,6 +26,7 @@ from airflow_registry_triggers.addresses.table import AddressBlocked
 from airflow_registry_triggers.webhook.attempt import Attempt, send
 from airflow_registry_triggers.webhook.outcome import Outcome
 from airflow_registry_triggers.webhook.url import parse_endpoint
+from tests.harness.processes import free_port
 from tests.unit.addresses.silent_port import silent_port
 from tests.unit.webhook.cases import json_cases
 from tests.unit.webhook.name_server import NameServer
@@ -57,7 +58,7 @@ def names() -> Iterator[NameServer]:
         yield server
 
 
-async def post(url: str, names: NameServer, allowed: tuple[str, ...] = (), timeout: float = 5) -> Attempt:
+async def post(url: str, names: NameServer, allowed: tuple[str, ...] = (), timeout: float = 30) -> Attempt:
     endpoint = parse_endpoint(url)
     return await send(endpoint, b"{}", {}, timeout=timeout, allowed_networks=allowed, lookup=names.look_up)
 
@@ -111,18 +112,19 @@ async def test_look_up_localhost_returns_addresses() -> None:
 
 async def test_resolve_blocking_lookup_does_not_block_the_loop() -> None:
     threads: list[threading.Thread] = []
+    ticked = threading.Event()
 
     def slow(host: str, port: int) -> list[str]:
         threads.append(threading.current_thread())
-        time.sleep(0.3)
+        assert ticked.wait(30), "the loop is blocked"
         return ["93.184.216.34"]
 
-    lookup = asyncio.create_task(GuardedResolver(lookup=slow).resolve("h.test", 80))
-    ticks = 0
-    while not lookup.done():
+    lookup = asyncio.create_task(GuardedResolver(lookup=slow, timeout=60).resolve("h.test", 80))
+    for _ in range(5):
         await asyncio.sleep(0.02)
-        ticks += 1
-    assert ticks >= 5
+    assert not lookup.done()
+    ticked.set()
+    assert await lookup
     assert [thread.daemon for thread in threads] == [True]
 
 
@@ -142,13 +144,13 @@ def test_resolve_hung_lookup_ends_in_time_and_blocks_no_exit() -> None:
         [sys.executable, "-c", textwrap.dedent(script)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
         check=True,
     )
     status_code, outcome, ambiguous, took = ended.stdout.split()
     assert (status_code, outcome, ambiguous) == ("timeout", "retry", "False")
-    assert 5 <= float(took) < 6
-    assert time.monotonic() - began < 15
+    assert 5 <= float(took) < 15, "the limit of the lookup, not that of the request"
+    assert time.monotonic() - began < 60, "the exit does not wait for the lookup"
 
 
 async def test_send_blocked_name_opens_no_socket(names: NameServer) -> None:
@@ -166,7 +168,7 @@ async def test_send_blocked_name_opens_no_socket(names: NameServer) -> None:
 async def test_send_rebinding_name_is_looked_up_once_and_gets_nothing(names: NameServer) -> None:
     # 127.0.0.2 stands for the public address here: it is the only one that is listed.
     async with (
-        ScriptedServer(OK, host="127.0.0.2") as public,
+        ScriptedServer(OK, host="127.0.0.2", port=free_port()) as public,
         ScriptedServer(OK, host="127.0.0.1", port=public.port) as private,
     ):
         first = await post(f"http://flip.test:{public.port}/", names, allowed=("127.0.0.2/32",))
@@ -182,7 +184,7 @@ async def test_send_socket_is_checked_without_the_resolver(
     # The first of the two judges is gone: the second must hold alone.
     monkeypatch.setattr(GuardedResolver, "_check", lambda self, host, answer: None)
     async with (
-        ScriptedServer(OK, host="127.0.0.2") as listed,
+        ScriptedServer(OK, host="127.0.0.2", port=free_port()) as listed,
         ScriptedServer(OK, host="127.0.0.1", port=listed.port) as private,
     ):
         attempt = await post(f"http://local.test:{private.port}/", names)
@@ -212,23 +214,23 @@ def test_socket_guard_opens_sockets_for_public_addresses_only() -> None:
 async def test_resolver_default_is_the_system_lookup() -> None:
     async with ScriptedServer(OK) as server:
         endpoint = parse_endpoint(f"http://localhost:{server.port}/")
-        attempt = await send(endpoint, b"{}", {}, timeout=5, allowed_networks="127.0.0.0/8 ::1/128")
+        attempt = await send(endpoint, b"{}", {}, timeout=30, allowed_networks="127.0.0.0/8 ::1/128")
     assert (attempt.status_code, server.connections) == ("200", 1)
 
 
 async def test_send_next_address_is_tried_after_a_refused_connection(names: NameServer) -> None:
-    async with ScriptedServer(OK, host="127.0.0.2") as server:
+    async with ScriptedServer(OK, host="127.0.0.2", port=free_port()) as server:
         attempt = await post(f"http://pair.test:{server.port}/", names, allowed=("127.0.0.0/8",))
     assert (attempt.status_code, server.connections) == ("200", 1)
 
 
 async def test_send_next_address_is_tried_if_the_first_does_not_answer(names: NameServer) -> None:
-    async with ScriptedServer(OK, host="127.0.0.2") as server:
+    async with ScriptedServer(OK, host="127.0.0.2", port=free_port()) as server:
         with silent_port("127.0.0.1", server.port):
             began = time.monotonic()
             attempt = await post(f"http://pair.test:{server.port}/", names, allowed=("127.0.0.0/8",))
     assert (attempt.status_code, server.connections) == ("200", 1)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 15, "long before the time limit of the request"
 
 
 async def test_send_ipv6_address_is_delivered() -> None:
@@ -267,7 +269,7 @@ async def test_resolve_shared_blocked_url_cases_are_blocked() -> None:
             continue
         answers = row["resolves_to"]
         endpoint = parse_endpoint(row["url"])
-        attempt = await send(endpoint, b"{}", {}, timeout=2, lookup=lambda *_, found=answers: found)
+        attempt = await send(endpoint, b"{}", {}, timeout=30, lookup=lambda *_, found=answers: found)
         if attempt.status_code != "blocked":
             wrong[row["id"]] = attempt
     assert wrong == {}

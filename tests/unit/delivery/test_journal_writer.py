@@ -39,7 +39,7 @@ def writer_of(store, reported):
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -63,7 +63,7 @@ async def test_failing_store_pauses_the_sending_until_it_is_well_again(store, ca
     done, _ = await asyncio.wait([waiting], timeout=0.05)
     assert not done
     store.is_down = False
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 60)
     await writer.close(tries=1)
     assert "sending pauses" in caplog.text
 
@@ -97,5 +97,5 @@ async def test_release_ends_a_wait(store):
     await until(lambda: store.failed_writes >= 1)
     waiting = asyncio.create_task(writer.wait_until_writable())
     writer.release()
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 60)
     await writer.close(tries=1)

@@ -172,12 +172,12 @@ class BlockingTlsServer:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._thread.join(5)
+        self._thread.join(30)
         self._listening.close()
 
     def _serve(self) -> None:
         connection, _ = self._listening.accept()
-        connection.settimeout(5)
+        connection.settimeout(30)
         # A handshake while wrapping would close the socket when it fails.
         secure = self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         with secure, contextlib.suppress(OSError):

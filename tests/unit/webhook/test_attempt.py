@@ -10,12 +10,14 @@ import gzip
 import os
 import random
 import socket
+import threading
 import time
 from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
 
+from airflow_registry_triggers.addresses.guard import LOOKUP_TIMEOUT
 from airflow_registry_triggers.webhook.attempt import Attempt, request_headers, send
 from airflow_registry_triggers.webhook.body import Body
 from airflow_registry_triggers.webhook.network_errors import classify_error
@@ -39,7 +41,7 @@ async def post(
     url: str, content: bytes = b"{}", headers: dict[str, str] | None = None, **options: Any
 ) -> Attempt:
     endpoint = parse_endpoint(url, allowed_networks=LOOPBACK)
-    options = {"timeout": 5, "allowed_networks": LOOPBACK, **options}
+    options = {"timeout": 30, "allowed_networks": LOOPBACK, **options}
     return await send(
         endpoint, content, {"Content-Type": "application/json"} if headers is None else headers, **options
     )
@@ -156,7 +158,7 @@ async def test_send_environment_and_netrc_are_ignored(monkeypatch: pytest.Monkey
 async def test_send_twice_has_no_cookies_and_new_connections() -> None:
     keep = response(200, b"", "Set-Cookie: a=b; Path=/", "Connection: keep-alive")
 
-    async def to(server: ScriptedServer, timeout: float = 5) -> Attempt:
+    async def to(server: ScriptedServer, timeout: float = 30) -> Attempt:
         endpoint = parse_endpoint(f"http://h.test:{server.port}/")
         return await send(
             endpoint, b"{}", {}, timeout=timeout, allowed_networks=LOOPBACK, lookup=lambda *_: ["127.0.0.1"]
@@ -184,7 +186,7 @@ async def test_send_shared_status_cases_have_their_outcome() -> None:
 
     async def one(row: dict[str, str]) -> None:
         line = f"HTTP/1.1 {row['status']} Text\r\nContent-Length: 0\r\n\r\n".encode()
-        attempt = await told(answering(line), timeout=5)
+        attempt = await told(answering(line))
         if row["expected"] in ("protocol-error", "not-final"):
             # An interim answer and then the end of the connection: no answer came.
             ok = attempt.outcome is Outcome.RETRY and attempt.status_code in (
@@ -251,6 +253,12 @@ async def flood(talk: Conversation) -> None:
         await talk.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 500)
 
 
+async def drip_head(talk: Conversation) -> None:
+    # The status line well within the limit of a second, and its headers long after it.
+    await talk.send(*[b"%c" % byte for byte in b"HTTP/1.1 200 OK\r\n"], pause=0.001)
+    await talk.send(*[b"%c" % byte for byte in b"X: " + b"a" * 200], pause=0.1)
+
+
 async def reset(talk: Conversation) -> None:
     talk.reset()
 
@@ -262,9 +270,9 @@ async def reset_in_the_body(talk: Conversation) -> None:
 
 FAULTS: dict[str, tuple[Script, tuple[str, str, bool]]] = {
     "hang": (answering(hold=30), ("timeout", "retry", True)),
-    "drip-head": (answering(*[b"%c" % byte for byte in b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200], pause=0.05), ("200", "delivered", False)),
+    "drip-head": (drip_head, ("200", "delivered", False)),
     "drip-body": (
-        answering(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", *[b"x"] * 100, pause=0.1),
+        answering(b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n", *[b"x"] * 200, pause=0.1),
         ("200", "delivered", False),
     ),
     "close-before-status": (answering(), ("connection_reset", "retry", True)),
@@ -324,16 +332,27 @@ FAULTS: dict[str, tuple[Script, tuple[str, str, bool]]] = {
 }  # fmt: skip
 
 
+NEVER_END = {"hang", "drip-head", "drip-body", "continue-flood"}
+"""Faults that only the limit of the product ends; without it they take 20 s or more."""
+
+
+def limit_of(fault: str) -> float:
+    return 1 if fault in NEVER_END else 30
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_send_fault_has_its_result(fault: str) -> None:
     script, wanted = FAULTS[fault]
-    began = time.monotonic()
-    attempt = await told(script, timeout=1)
-    took = time.monotonic() - began
+    async with ScriptedServer(script) as server:
+        began = time.monotonic()
+        attempt = await post(server.url, timeout=limit_of(fault))
+        took = time.monotonic() - began
+        assert server.connections == 1
     assert verdict(attempt) == wanted
-    assert took < 1 + 1, "the product's limit and one second"
+    assert took < 10, "the product's limit, on a machine that is busy"
     assert attempt.reason
-    assert abs(attempt.duration_ms / 1000 - took) < 1
+    assert attempt.duration_ms / 1000 <= took + 0.001
+    assert took - attempt.duration_ms / 1000 < 5
 
 
 async def test_send_content_length_and_chunked_at_once_is_delivered() -> None:
@@ -349,9 +368,9 @@ async def test_send_body_that_ends_early_is_marked() -> None:
         "reset-in-body": "the body broke off",
         "endless-body": "longer than 64 KiB",
     }.items():
-        attempt = await told(FAULTS[fault][0], timeout=1)
+        attempt = await told(FAULTS[fault][0], timeout=limit_of(fault))
         assert says in attempt.response_body, fault
-    partial = await told(FAULTS["bad-chunk-2xx-late"][0], timeout=1)
+    partial = await told(FAULTS["bad-chunk-2xx-late"][0])
     assert partial.response_body.startswith("ab [cut: ")
 
 
@@ -383,7 +402,7 @@ async def test_send_closed_port_is_connection_refused() -> None:
 async def test_send_without_a_route_is_unreachable() -> None:
     # 255.255.255.255 is no unicast address: the kernel itself answers ENETUNREACH or EACCES.
     endpoint = parse_endpoint("http://255.255.255.255/", allowed_networks=["0.0.0.0/0"])
-    attempt = await send(endpoint, b"{}", {}, timeout=2, allowed_networks=["0.0.0.0/0"])
+    attempt = await send(endpoint, b"{}", {}, timeout=30, allowed_networks=["0.0.0.0/0"])
     assert verdict(attempt) == ("unreachable", "retry", False)
 
 
@@ -420,13 +439,18 @@ async def test_send_name_without_an_address_is_a_dns_error() -> None:
 
 
 async def test_send_slow_lookup_counts_towards_the_time_limit() -> None:
+    over = threading.Event()
+
     def slow(host: str, port: int) -> list[str]:
-        time.sleep(3)
+        over.wait(60)
         return ["127.0.0.1"]
 
-    attempt = await send(parse_endpoint("http://h.test/"), b"{}", {}, timeout=1, lookup=slow)
+    try:
+        attempt = await send(parse_endpoint("http://h.test/"), b"{}", {}, timeout=1, lookup=slow)
+    finally:
+        over.set()
     assert verdict(attempt) == ("timeout", "retry", False)
-    assert attempt.duration_ms < 2000
+    assert attempt.duration_ms < LOOKUP_TIMEOUT * 1000, "not that of the lookup alone"
 
 
 async def test_send_answer_before_the_end_of_the_request_counts() -> None:
@@ -451,7 +475,7 @@ async def test_send_sixteen_that_hang_take_no_longer_than_one() -> None:
         attempts = await asyncio.gather(*(post(server.url, timeout=1) for _ in range(16)))
         took = time.monotonic() - began
     assert {verdict(attempt) for attempt in attempts} == {("timeout", "retry", True)}
-    assert took < 2
+    assert took < 8, "sixteen, one after the other, take 16 s"
 
 
 async def test_send_attempts_at_once_do_not_mix() -> None:
@@ -466,7 +490,9 @@ async def test_send_attempts_at_once_do_not_mix() -> None:
             return ["127.0.0.1"] if number % 3 else ["127.0.0.2"]
 
         endpoint = parse_endpoint(f"http://h{number}.test:{server.port}/{number}")
-        attempt = await send(endpoint, b"{}", {}, allowed_networks=["127.0.0.1/32"], lookup=lookup)
+        attempt = await send(
+            endpoint, b"{}", {}, timeout=60, allowed_networks=["127.0.0.1/32"], lookup=lookup
+        )
         if number % 3:
             assert (attempt.status_code, attempt.response_body) == ("200", f"/{number}")
         else:

@@ -9,6 +9,7 @@ import asyncio
 import pytest
 
 from airflow_registry_triggers.notification import Notification
+from airflow_registry_triggers.webhook.answer import AnswerHead
 from airflow_registry_triggers.webhook.delivery import Delivery, DeliveryCancelled, Result
 from airflow_registry_triggers.webhook.outcome import Outcome
 from tests.unit.webhook.scripted_server import LOOPBACK, Script, ScriptedServer, answering
@@ -23,14 +24,15 @@ NOTIFICATION = Notification(
 )
 
 
-async def cancelled(script: Script, *, wait: float = 0) -> Result:
-    """Cancel a delivery once the server has its request."""
+async def cancelled(script: Script, *, until: asyncio.Event | None = None) -> Result:
+    """Cancel a delivery once the server has its request, and after an event."""
     async with ScriptedServer(script) as server:
         delivery = Delivery(url=server.url, allowed_networks=LOOPBACK)
         task = asyncio.create_task(delivery.attempt(NOTIFICATION, "t", 1))
         while not server.requests:
             await asyncio.sleep(0.01)
-        await asyncio.sleep(wait)
+        if until is not None:
+            await asyncio.wait_for(until.wait(), 60)
         task.cancel()
         with pytest.raises(DeliveryCancelled) as cut:
             await task
@@ -39,7 +41,7 @@ async def cancelled(script: Script, *, wait: float = 0) -> Result:
 
 
 async def test_attempt_cancelled_after_sending_is_ambiguous() -> None:
-    result = await cancelled(answering(hold=30))
+    result = await cancelled(answering(hold=60))
     assert result.outcome is Outcome.RETRY
     assert (result.record.status_code, result.record.ambiguous) == ("timeout", True)
     assert "after the request was sent" in result.record.reason
@@ -47,8 +49,19 @@ async def test_attempt_cancelled_after_sending_is_ambiguous() -> None:
     assert result.record.request_body
 
 
-async def test_attempt_cancelled_after_a_status_keeps_the_status() -> None:
-    result = await cancelled(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", hold=30), wait=0.2)
+async def test_attempt_cancelled_after_a_status_keeps_the_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, feed = asyncio.Event(), AnswerHead.feed
+
+    def fed(head: AnswerHead, data: bytes) -> bytes:
+        rest = feed(head, data)
+        if head.is_complete:
+            read.set()
+        return rest
+
+    monkeypatch.setattr(AnswerHead, "feed", fed)
+    result = await cancelled(
+        answering(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", hold=60), until=read
+    )
     assert result.outcome is Outcome.DELIVERED
     assert (result.record.status_code, result.record.ambiguous) == ("200", False)
 
@@ -61,7 +74,7 @@ async def test_attempt_cancelled_before_sending_is_not_ambiguous() -> None:
     loop = asyncio.get_running_loop()
 
     def lookup(host: str, port: int) -> list[str]:
-        asyncio.run_coroutine_threadsafe(release.wait(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(release.wait(), loop).result(60)
         return ["127.0.0.1"]
 
     task = asyncio.create_task(send(parse_endpoint("http://h.test/"), b"{}", {}, lookup=lookup))

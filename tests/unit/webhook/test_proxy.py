@@ -46,7 +46,7 @@ def tinyproxy(folder: Path, *lines: str) -> Iterator[tuple[TinyProxy, Proxy]]:
 
 async def through(proxy: Proxy, url: str, **options: Any) -> Attempt:
     endpoint = parse_endpoint(url, allowed_networks=LOOPBACK)
-    return await send(endpoint, b'{"a":1}', {"X-A": "b"}, proxy=proxy, **{"timeout": 5, **options})
+    return await send(endpoint, b'{"a":1}', {"X-A": "b"}, proxy=proxy, **{"timeout": 30, **options})
 
 
 async def test_send_http_through_tinyproxy_is_delivered(tmp_path: Path) -> None:

@@ -200,12 +200,12 @@ def test_mask_json_in_json_is_masked() -> None:
 def test_mask_hostile_text_takes_linear_time(filler: str) -> None:
     # Quadratic ones take minutes here; the limit is generous.
     text = TOKEN + filler * (60_000 // len(filler))
-    began = time.monotonic()
+    began = time.thread_time()  # of this thread alone, whatever else the machine does
     assert TOKEN not in Masker([TOKEN, SECRET, f"Bearer {TOKEN}"]).mask(text, is_cut=True)
     mask_url(text)
     mask_headers({"Location": text[:8190], "Link": text[:8190], text[:8190]: "x"})
     escape_text(text)
-    assert time.monotonic() - began < 10
+    assert time.thread_time() - began < 10
 
 
 def test_mask_form_encoded_space_is_masked() -> None:
