@@ -130,7 +130,7 @@ async def test_current_with_a_failing_cloud_raises_its_kind_and_text(login, issu
 
 async def test_current_with_a_hanging_cloud_raises_at_the_deadline(login, issuer, monkeypatch):
     release = threading.Event()
-    issuer.answer = lambda: release.wait(20)
+    issuer.answer = lambda: release.wait(60)
     monkeypatch.setattr(threads, "DEADLINE", 0.1)
     try:
         with pytest.raises(RegistryError) as raised:

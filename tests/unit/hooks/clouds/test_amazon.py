@@ -117,16 +117,24 @@ async def test_poll_after_a_token_was_rejected_early_fetches_one_and_loses_no_ta
     assert not second.notifications
 
 
+def aged(held, seconds):
+    """Return credentials as they are some seconds later."""
+    times = (held.fetched_at, held.renew_at, held.good_until)
+    return type(held)(held.credentials, *(at - seconds for at in times))
+
+
 async def test_poll_at_80_percent_of_the_lifetime_renews_the_token_without_a_401(connections, shim, gate):
-    first = await polled(target(connections))  # imports the SDK
-    shim.lifetime = 2.0
-    target(connections).login._held = None
-    await polled(target(connections), first.watermark_after)
-    issued_at = time.time()
+    first = await polled(target(connections))
+    login = target(connections).login
+    lifetime = login._held.good_until - login._held.fetched_at
     gate.forget()
-    await asyncio.sleep(1.7 - (time.time() - issued_at))
+    login._held = aged(login._held, 0.8 * lifetime - 60)
     await polled(target(connections), first.watermark_after)
-    assert (gate.count("GET", 401) + gate.count("HEAD", 401), shim.calls) == (0, 3)
+    assert shim.calls == 1
+    login._held = aged(login._held, 61)
+    await polled(target(connections), first.watermark_after)
+    assert (gate.count("GET", 401) + gate.count("HEAD", 401), shim.calls) == (0, 2)
+    assert gate.count("HEAD") == 40
 
 
 async def test_poll_of_1000_watchers_that_start_at_once_requests_one_token(connections, shim, gate):
@@ -199,7 +207,7 @@ async def test_poll_with_a_hanging_cloud_ends_at_the_deadline(connections, shim,
     await polled(target(connections))
     target(connections).login._held = None
     monkeypatch.setattr(threads, "DEADLINE", 0.3)
-    shim.fault = lambda: released.wait(20) and None
+    shim.fault = lambda: released.wait(60) and None
     began = time.monotonic()
     try:
         with pytest.raises(
@@ -207,7 +215,7 @@ async def test_poll_with_a_hanging_cloud_ends_at_the_deadline(connections, shim,
         ) as raised:
             await polled(target(connections))
         assert raised.value.kind == "unavailable"
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 25, "the cloud hangs for a minute"
     finally:
         released.set()
 

@@ -9,7 +9,6 @@ import gc
 import logging
 import os
 import threading
-import time
 
 import pytest
 
@@ -32,37 +31,37 @@ async def test_run_in_cloud_thread_raises_the_error_of_the_function():
         await run_in_cloud_thread(failing)
 
 
+async def hanging(release):
+    """Let a function hang in one of the threads; its caller stops waiting after it has started."""
+    started = threading.Event()
+    with pytest.raises(TimeoutError):
+        await run_in_cloud_thread(lambda: started.set() or release.wait(60), deadline=1.0)
+    assert started.is_set()
+
+
 async def test_run_in_cloud_thread_with_a_hanging_function_ends_at_the_deadline_and_blocks_this_pool_only():
     release = threading.Event()
     try:
-        with pytest.raises(TimeoutError):
-            await run_in_cloud_thread(lambda: release.wait(20), deadline=0.1)
+        await hanging(release)
         assert await run_in_cloud_thread(lambda: "second thread") == "second thread"
-        with pytest.raises(TimeoutError):
-            await run_in_cloud_thread(lambda: release.wait(20), deadline=0.1)
+        await hanging(release)
         ran = []
         with pytest.raises(TimeoutError):
             await run_in_cloud_thread(lambda: ran.append(1), deadline=0.1)
         assert await asyncio.to_thread(lambda: "the loop's own threads") == "the loop's own threads"
     finally:
         release.set()
-    assert await run_in_cloud_thread(lambda: "free", deadline=10) == "free"
+    assert await run_in_cloud_thread(lambda: "free", deadline=60) == "free"
     assert ran == [], "a call that nobody waits for is not started"
 
 
 async def test_run_in_cloud_thread_while_a_function_waits_does_not_block_the_loop():
-    ticks = 0
-
-    async def tick():
-        nonlocal ticks
-        while True:
-            await asyncio.sleep(0.01)
-            ticks += 1
-
-    ticking = asyncio.create_task(tick())
-    await run_in_cloud_thread(lambda: time.sleep(0.5))
-    ticking.cancel()
-    assert ticks > 5
+    ticked = threading.Event()
+    waiting = asyncio.create_task(run_in_cloud_thread(lambda: ticked.wait(20), deadline=60))
+    for _ in range(6):
+        await asyncio.sleep(0.01)
+    ticked.set()
+    assert await waiting, "the loop ran while the function waited for it"
 
 
 def test_run_in_cloud_thread_in_a_forked_process_has_threads_of_its_own():
@@ -71,7 +70,7 @@ def test_run_in_cloud_thread_in_a_forked_process_has_threads_of_its_own():
     if child == 0:
         code = 1
         try:
-            code = 0 if asyncio.run(run_in_cloud_thread(lambda: "child", deadline=10)) == "child" else 2
+            code = 0 if asyncio.run(run_in_cloud_thread(lambda: "child", deadline=60)) == "child" else 2
         finally:
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -80,6 +79,7 @@ def test_run_in_cloud_thread_in_a_forked_process_has_threads_of_its_own():
 async def test_run_in_cloud_thread_for_the_first_time_of_an_sdk_collects_no_garbage(monkeypatch):
     monkeypatch.setattr(threads, "_imported", set())
     collections = []
+    gc.collect()
     gc.callbacks.append(
         lambda phase, info: collections.append(info["generation"]) if phase == "start" else None
     )
@@ -99,7 +99,7 @@ async def test_run_in_cloud_thread_with_a_hanging_first_function_collects_garbag
     release = threading.Event()
     try:
         with pytest.raises(TimeoutError):
-            await run_in_cloud_thread(lambda: release.wait(20), "sdk", deadline=0.1)
+            await run_in_cloud_thread(lambda: release.wait(60), "sdk", deadline=0.1)
         assert gc.isenabled()
     finally:
         release.set()
