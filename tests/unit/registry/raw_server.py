@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.unit.loop_clock import advance, settle
+
 Script = Callable[["Talk"], Awaitable[None]]
 
 
@@ -33,8 +35,15 @@ class Talk:
             await self.writer.drain()
             await asyncio.sleep(pause)
 
-    async def hold(self) -> None:
-        """Keep the connection open and silent until the client closes it."""
+    async def hold(self, passes: float = 0) -> None:
+        """
+        Keep the connection open and silent until the client closes it.
+
+        :param passes: seconds by which the clock of the loop moves, after the client has read what was sent
+        """
+        if passes:
+            await settle()
+            advance(passes)
         await self.reader.read()
 
 
@@ -98,13 +107,15 @@ def reply(status: int, body: bytes = b"", *headers: str) -> bytes:
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
-def says(*parts: bytes, pause: float = 0, holds: bool = False, keeps: bool = False) -> Script:
+def says(
+    *parts: bytes, pause: float = 0, holds: bool = False, passes: float = 0, keeps: bool = False
+) -> Script:
     """Send these parts for each request, then close, or stay silent, or wait for the next request."""
 
     async def script(talk: Talk) -> None:
         await talk.send(*parts, pause=pause)
         if holds:
-            await talk.hold()
+            await talk.hold(passes)
         talk.keeps = keeps
 
     return script

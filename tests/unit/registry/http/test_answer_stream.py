@@ -23,6 +23,12 @@ DIGEST_LINE = f"Docker-Content-Digest: {DIGEST}".encode()
 OK = b"HTTP/1.1 200 OK\r\n"
 PAGE = b'{"name":"team/app","tags":["v1"]}'
 LENGTH = b"Content-Length: %d" % len(PAGE)
+SECONDS = 30.0
+"""The deadline of a request."""
+DECIDES = SECONDS - 0.5
+"""A moment at which the status of an incomplete head has decided, and the request is not over yet."""
+OVER = SECONDS + 1
+"""A moment after the deadline."""
 
 
 async def digest(script: Script, **limits: float) -> str | None:
@@ -70,7 +76,7 @@ async def kind(script: Script, **limits: float) -> str:
     ids=lambda head: repr(head[:40]),
 )
 async def test_list_tags_with_a_faulty_head_returns_the_tags(head: bytes) -> None:
-    assert await tags(says(OK + head + b"\r\n\r\n" + PAGE), seconds=5) == ["v1"]
+    assert await tags(says(OK + head + b"\r\n\r\n" + PAGE), seconds=SECONDS) == ["v1"]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +90,7 @@ async def test_list_tags_with_a_faulty_head_returns_the_tags(head: bytes) -> Non
 )
 async def test_list_tags_with_chunked_and_another_framing_reads_the_chunks(head: bytes) -> None:
     body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(PAGE), PAGE)
-    assert await tags(says(OK + head + b"\r\n\r\n" + body, holds=True), seconds=2) == ["v1"]
+    assert await tags(says(OK + head + b"\r\n\r\n" + body, holds=True), seconds=SECONDS) == ["v1"]
 
 
 @pytest.mark.parametrize(
@@ -118,21 +124,21 @@ async def test_list_tags_in_single_bytes_after_interim_answers_returns_the_tags(
 async def test_list_tags_with_a_head_that_never_ends_has_the_kind_of_its_status(
     first: bytes, expected: str, rest: bytes, holds: bool
 ) -> None:
-    assert await kind(says(first + rest, holds=holds), seconds=0.4) == expected
+    assert await kind(says(first + rest, holds=holds, passes=DECIDES), seconds=SECONDS) == expected
 
 
 @pytest.mark.parametrize("holds", [False, True], ids=["closed", "stalled"])
 async def test_digest_with_a_head_that_never_ends_believes_what_it_has_read(holds: bool) -> None:
     head = OK + DIGEST_LINE + b"\r\nX: "
-    assert await digest(says(head, holds=holds), seconds=0.4) == DIGEST
-    absent = says(b"HTTP/1.1 404 Not Found\r\nX", holds=holds)
-    assert await digest(absent, seconds=0.4) is None
+    assert await digest(says(head, holds=holds, passes=DECIDES), seconds=SECONDS) == DIGEST
+    absent = says(b"HTTP/1.1 404 Not Found\r\nX", holds=holds, passes=DECIDES)
+    assert await digest(absent, seconds=SECONDS) is None
 
 
 @pytest.mark.parametrize("holds", [False, True], ids=["closed", "stalled"])
 @pytest.mark.parametrize("sent", [OK, OK + b"X: 1\r\n", OK + LENGTH + b"\r\n\r\n" + PAGE[:9]])
 async def test_list_tags_with_a_200_that_breaks_off_is_unavailable(sent: bytes, holds: bool) -> None:
-    assert await kind(says(sent, holds=holds), seconds=0.4) == "unavailable"
+    assert await kind(says(sent, holds=holds, passes=OVER), seconds=SECONDS) == "unavailable"
 
 
 @pytest.mark.parametrize(
@@ -157,9 +163,9 @@ async def test_list_tags_with_an_error_whose_body_is_broken_has_the_kind_of_its_
         else:
             await talk.send(b"HTTP/1.1 %d X\r\n" % status + body)
             if holds:
-                await talk.hold()
+                await talk.hold(OVER)
 
-    assert await kind(script, seconds=0.4) == expected
+    assert await kind(script, seconds=SECONDS) == expected
 
 
 async def test_list_tags_with_a_broken_chunk_ends_at_once() -> None:
@@ -221,14 +227,14 @@ async def test_list_tags_with_a_flood_ends_at_the_deadline_with_flat_memory(
         used = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 20
     assert used < 16 << 20
 
 
 async def test_digest_with_slow_drip_within_the_deadline_is_read() -> None:
     answer = OK + DIGEST_LINE + b"\r\n\r\n"
     parts = [answer[at : at + 4] for at in range(0, len(answer), 4)]
-    assert await digest(says(*parts, pause=0.01), seconds=10) == DIGEST
+    assert await digest(says(*parts, pause=0.01), seconds=SECONDS) == DIGEST
 
 
 async def test_client_with_a_server_that_closes_idle_connections_reads_on() -> None:
@@ -284,7 +290,7 @@ async def test_client_with_random_answers_raises_nothing_but_registry_errors(see
                     call.__name__
                 ]
                 try:
-                    async with asyncio.timeout(20):
+                    async with asyncio.timeout(60):
                         await call(*arguments)
                 except RegistryError as error:
                     assert "\n" not in str(error), sent[-1]

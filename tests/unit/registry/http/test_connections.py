@@ -34,7 +34,7 @@ async def test_client_whose_first_address_does_not_answer_uses_the_next_one(
             began = time.monotonic()
             async with RegistryClient(f"http://registry.example:{server.port}") as client:
                 assert await client.list_tags(REPOSITORY) == ["v1"]
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 9, "less than the limit of a connection"
 
 
 async def test_client_stores_no_cookies_and_names_itself() -> None:

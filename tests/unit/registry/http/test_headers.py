@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -94,10 +95,11 @@ def test_parse_challenges_and_next_link_of_any_text_raise_nothing(values: list[s
 @pytest.mark.parametrize(
     "text", ['"' * 16000, "<" * 16000, 'a="' * 5000, "a," * 8000, "a=b;" * 4000, " " * 16000]
 )
-@pytest.mark.timeout(5)
 def test_parse_challenges_and_next_link_of_hostile_text_take_linear_time(text: str) -> None:
+    began = time.thread_time()  # of this thread alone, whatever else the machine does
     parse_challenges([text, f"Bearer {text}"])
     next_link([text, f"<x>; {text}"])
+    assert time.thread_time() - began < 5
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import ssl
 
 import pytest
@@ -13,6 +15,7 @@ from airflow_registry_triggers.registry.client import RegistryClient
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.http import port_probe
 from airflow_registry_triggers.registry.http.rate_limits import Limits
+from tests.unit.loop_clock import advance, settle
 from tests.unit.registry.raw_server import RawServer, Script, reply, says
 from tests.unit.registry.scripted_registry import ScriptedRegistry
 
@@ -38,20 +41,32 @@ def tls() -> ssl.SSLContext:
 
 
 @pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(port_probe, "_PROBE_SECONDS", 0.3)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_PROBE_SECONDS", "_TLS_PROBE_SECONDS"):
+        monkeypatch.setattr(port_probe, name, 30.0)
+
+
+async def stay_silent(server: RawServer) -> None:
+    """Let the deadline pass of each connection that the client opens."""
+    for connections in itertools.count(1):
+        while server.connections < connections:
+            await asyncio.sleep(0.001)
+        await settle()
+        advance(31)
 
 
 CALLS = pytest.mark.parametrize("call", ["check", "list", "digest"])
 
 
 @CALLS
-@pytest.mark.parametrize("limits", [{"connect_seconds": 0.3}, {"seconds": 0.3}], ids=str)
+@pytest.mark.parametrize("limits", [{"connect_seconds": 10}, {"seconds": 10}], ids=str)
 async def test_client_with_https_on_a_port_that_stays_silent_raises_tls(
     call: str, limits: dict[str, float]
 ) -> None:
     async with RawServer(says(holds=True)) as server:
+        silence = asyncio.create_task(stay_silent(server))
         error = await failed(server.url.replace("http:", "https:"), call, **limits)
+        silence.cancel()
     assert error.kind == "tls"
     assert server.port
     assert str(server.port) in str(error)
@@ -98,15 +113,16 @@ async def test_client_with_http_on_a_port_that_closes_and_speaks_tls_raises_tls(
 @CALLS
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_client_of_a_port_that_closes_every_connection_raises_unavailable(
-    call: str, scheme: str
+    call: str, scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(port_probe, "_TLS_PROBE_SECONDS", 0.3)  # this port does not answer a handshake
     async with RawServer(says()) as server:
         error = await failed(server.url.replace("http", scheme), call, connect_seconds=0.3)
     assert (error.kind, error.transient) == ("unavailable", True)
 
 
 async def test_client_of_a_port_that_is_silent_raises_unavailable() -> None:
-    async with RawServer(says(holds=True)) as server:
-        error = await failed(server.url, seconds=0.3)
+    async with RawServer(says(holds=True, passes=31)) as server:
+        error = await failed(server.url, seconds=30)
     assert error.kind == "unavailable"
-    assert "no complete answer within 0.3 s" in str(error)
+    assert "no complete answer within 30 s" in str(error)

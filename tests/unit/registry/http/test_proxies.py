@@ -273,9 +273,9 @@ CONNECT_FAILURES: dict[str, Script] = {
     "html": says(HTML),
     "200 with html": says(reply(200, HTML)),
     "closed": says(),
-    "silent": says(holds=True),
-    "half an answer": says(b"HTTP/1.1 200 ", holds=True),
-    "tunnel to nowhere": says(b"HTTP/1.1 200 OK\r\n\r\n", holds=True),
+    "silent": says(holds=True, passes=31),
+    "half an answer": says(b"HTTP/1.1 200 ", holds=True, passes=31),
+    "tunnel to nowhere": says(b"HTTP/1.1 200 OK\r\n\r\n", holds=True, passes=31),
     "tunnel to plain http": says(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 400 Bad\r\n\r\n"),
 }
 
@@ -284,7 +284,7 @@ CONNECT_FAILURES: dict[str, Script] = {
 async def test_client_of_a_tls_registry_with_a_proxy_that_does_not_connect_names_it(script: Script) -> None:
     async with RawServer(script) as proxy:
         url = proxy.url.replace("//", f"//user:{SECRET}@")
-        client = RegistryClient("https://registry.example", proxy=url, limits=Limits(seconds=1))
+        client = RegistryClient("https://registry.example", proxy=url, limits=Limits(seconds=30))
         error = await failed(client)
     assert proxy.requests[0].head.startswith("CONNECT registry.example:443 HTTP/1.1\r\n")
     assert error.kind == "proxy"

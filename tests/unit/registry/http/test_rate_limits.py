@@ -5,16 +5,17 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
 
 from airflow_registry_triggers.registry.client import RegistryClient
 from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.http import rate_limits
 from airflow_registry_triggers.registry.http.rate_limits import MAX_PAUSE, Pause, default_in_flight
 from airflow_registry_triggers.registry.poll import poll
 from airflow_registry_triggers.registry.watermark import Watermark
@@ -47,7 +48,16 @@ async def test_poll_with_max_in_flight_keeps_the_limit(
     registry: ScriptedRegistry, given: int | None, expected: int
 ) -> None:
     registry.put(REPOSITORY, TAGS)
-    registry.delay = 0.02
+    full = asyncio.Event()
+
+    async def gather(request: web.Request) -> None:
+        if "/manifests/" in request.path and not full.is_set():
+            if registry.in_flight >= expected:
+                await asyncio.sleep(0.1)  # for more than the limit, if it is not kept
+                full.set()
+            await full.wait()
+
+    registry.faults.append(gather)
     async with RegistryClient(registry.url, max_in_flight=given) as client:
         await poll(client, REPOSITORY, Watermark())
     assert registry.most_in_flight == expected
@@ -192,42 +202,52 @@ async def test_poll_with_a_long_pause_ends_with_unknown_tags(registry: ScriptedR
         await paused(client)
 
 
-async def test_pause_without_retry_after_grows_with_jitter() -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A clock of pauses, which tests move."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(rate_limits, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+async def test_pause_without_retry_after_grows_with_jitter(clock: SimpleNamespace) -> None:
     waits = []
     for _ in range(30):
         pause = Pause("x")
         row = []
         for _ in range(14):
-            pause._until = 0
-            pause.begin(None, time.monotonic())
+            clock.now += pause.remaining
+            pause.begin(None, clock.now)
             row.append(pause.remaining)
         waits.append(row)
     for number, column in enumerate(zip(*waits, strict=True)):
         base = min(2.0**number, 2.0**12)
-        assert all(0.7 * base <= wait <= min(1.25 * base, MAX_PAUSE) for wait in column)
+        longest = min(1.25 * base, MAX_PAUSE)
+        assert all(min(0.75 * base, MAX_PAUSE) - 0.001 <= wait <= longest + 0.001 for wait in column)
         assert len(set(column)) > 1 or base * 0.75 > MAX_PAUSE
 
 
-async def test_pause_with_simultaneous_refusals_counts_them_as_one() -> None:
+async def test_pause_with_simultaneous_refusals_counts_them_as_one(clock: SimpleNamespace) -> None:
     pause = Pause("x")
-    started = time.monotonic()
+    started = clock.now
     for _ in range(10):
+        clock.now += 0.001
         pause.begin(None, started)
-    assert pause.remaining < 2
+    assert pause.remaining < 1.3
     pause.over(started - 1)  # an answer to a request that was sent before says nothing
-    pause.begin(None, time.monotonic())
-    assert pause.remaining > 1.4
-    pause.over(time.monotonic())
-    pause._until = 0
-    pause.begin(None, time.monotonic())
+    pause.begin(None, clock.now)
+    assert pause.remaining >= 1.5
+    clock.now += 10
+    pause.over(clock.now)
+    pause.begin(None, clock.now)
     assert pause.remaining < 1.3
 
 
-async def test_pause_with_a_shorter_second_pause_keeps_the_longer() -> None:
+async def test_pause_with_a_shorter_second_pause_keeps_the_longer(clock: SimpleNamespace) -> None:
     pause = Pause("x")
-    pause.begin(60, time.monotonic())
-    pause.begin(3, time.monotonic())
-    assert 59 < pause.remaining <= 60
+    pause.begin(60, clock.now)
+    pause.begin(3, clock.now)
+    assert pause.remaining == 60
 
 
 async def test_pause_of_one_registry_leaves_another_unaffected(registry: ScriptedRegistry) -> None:
