@@ -25,7 +25,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.hop_clock import PATH, STATUS
+from benchmarks.hop_producer import PATH, STATUS
 from tests.harness import images
 from tests.harness.airflow_home import AirflowHome
 from tests.harness.airflow_process import COMPONENTS, Airflow

@@ -10,12 +10,12 @@ from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseOperator, get_parsing_context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_registry_triggers.access_log.writer import AccessLog
 from airflow_registry_triggers.access_record import AccessRecord, RecordSummary
-from airflow_registry_triggers.common.mapping import check_mappable
+from airflow_registry_triggers.common.mapping import check_mappable, is_mapped
 from airflow_registry_triggers.delivery.arguments import CHECKED, check_arguments
 from airflow_registry_triggers.delivery.batch import DeliveryBatch
 from airflow_registry_triggers.delivery.dry_run import DryRun
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 __all__ = ["WebhookDeliverOperator"]
 
 SENDER = "airflow_registry_triggers.webhook.attempt"
+
+LABEL = "{{ delivery }}"
 
 
 class WebhookDeliverOperator(BaseOperator):
@@ -105,7 +107,7 @@ class WebhookDeliverOperator(BaseOperator):
         retry_delay: timedelta | float = timedelta(seconds=30),
         retry_policy: RetryPolicy | None = WebhookRetryPolicy(),  # noqa: B008 - it has no state
         trigger_rule: str = "none_failed_min_one_success",
-        map_index_template: str | None = "{{ delivery }}",
+        map_index_template: str | None = LABEL,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -137,6 +139,8 @@ class WebhookDeliverOperator(BaseOperator):
             request_timeout=request_timeout,
             success_statuses=success_statuses,
         )
+        if self._is_about_to_run():
+            _import_sender()
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
@@ -146,8 +150,7 @@ class WebhookDeliverOperator(BaseOperator):
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
         """Render the templates, and register secrets with Airflow's masker before it stores the result."""
-        # The import of the HTTP client takes as long as Airflow's answers to the next calls: do both at once.
-        Thread(target=import_module, args=(SENDER,), daemon=True).start()
+        _import_sender()
         super().render_template_fields(context, jinja_env)
         # A mapped task renders the operator that it was unmapped to.
         rendered = context["task"]
@@ -188,7 +191,7 @@ class WebhookDeliverOperator(BaseOperator):
             records = [*batch.records(), *malformed]
             access_log.store(records)
             batch.report_rest()
-            context["delivery"] = batch.label()  # type: ignore[typeddict-unknown-key] # map_index_template
+            self._set_label(context, batch.label())
         batch.check()
         return [record.summary() for record in records]
 
@@ -201,6 +204,17 @@ class WebhookDeliverOperator(BaseOperator):
     @property
     def _name(self) -> str:
         return self.trigger_name or f"{self.dag_id}.{self.task_id}"
+
+    def _is_about_to_run(self) -> bool:
+        """Return True if a worker parses the Dag file to run this task."""
+        wanted = get_parsing_context()
+        return (wanted.dag_id, wanted.task_id) == (self.dag_id, self.task_id)
+
+    def _set_label(self, context: Context, label: str) -> None:
+        context["delivery"] = label  # type: ignore[typeddict-unknown-key] # for map_index_template
+        if self.map_index_template == LABEL and not is_mapped(context["ti"]):
+            # Airflow shows the label of mapped instances alone; each label it stores is one more call.
+            context["map_index_template"] = None
 
     def _items(self, inputs: Inputs) -> list[tuple[Notification, str]]:
         return [(item, item.trigger.get("name") or self._name) for item in inputs.valid]
@@ -224,7 +238,7 @@ class WebhookDeliverOperator(BaseOperator):
         rehearsal = DryRun(self._delivery(), self._items(inputs), context["ti"].try_number)
         records = [*rehearsal.run(access_log.log), *malformed]
         access_log.store(records)
-        context["delivery"] = batch_label(records, len(records))  # type: ignore[typeddict-unknown-key]
+        self._set_label(context, batch_label(records, len(records)))
         rehearsal.check()
         return [record.summary() for record in records]
 
@@ -275,3 +289,8 @@ class WebhookDeliverOperator(BaseOperator):
             )
         except ValueError as error:
             raise InvalidArgument(f"task {self.task_id!r}: {error}") from None
+
+
+def _import_sender() -> None:
+    """Import the HTTP client in a thread, while Airflow prepares the task."""
+    Thread(target=import_module, args=(SENDER,), daemon=True).start()

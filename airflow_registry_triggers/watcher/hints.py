@@ -33,7 +33,7 @@ __all__ = ["HintReader", "HintWaiter", "hint_waiter", "record_collection"]
 READ_INTERVAL = 1.0
 """Seconds between two reads of a row: four reads a second would cost 5 % of a core and save 0.4 s."""
 
-READ_LEAD = 0.3
+READ_LEAD = 0.2
 """Seconds from a read to the triggerer's collection: the read, the poll and its two state calls take 0.1."""
 
 MAX_BACK_OFF = 30.0

@@ -2,6 +2,9 @@
 # Part of airflow-provider-registry-triggers.
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from airflow_registry_triggers.delivery.retry_policy import WebhookRetryPolicy
@@ -40,3 +43,32 @@ def test_operator_defaults_are_those_of_the_delivery_policy():
 def test_operator_without_a_receiver_is_an_error():
     with pytest.raises(ValueError, match="set url, webhook_conn_id or both"):
         WebhookDeliverOperator(task_id="deliver", notifications=[])
+
+
+PARSED_FOR = """
+import os, sys, threading
+
+from airflow.sdk import DAG
+
+from airflow_registry_triggers import WebhookDeliverOperator
+
+os.environ["_AIRFLOW_PARSING_CONTEXT_DAG_ID"], os.environ["_AIRFLOW_PARSING_CONTEXT_TASK_ID"] = sys.argv[1:]
+with DAG("images"):
+    WebhookDeliverOperator(task_id="deliver", notifications=[], webhook_conn_id="receiver")
+for thread in threading.enumerate():
+    if thread is not threading.main_thread():
+        thread.join(60)
+print("aiohttp" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "task_id", "is_imported"),
+    [("images", "deliver", True), ("images", "match", False), ("other", "deliver", False)],
+)
+def test_only_the_worker_of_the_delivery_imports_the_http_client_while_it_parses(
+    dag_id, task_id, is_imported
+):
+    command = [sys.executable, "-c", PARSED_FOR, dag_id, task_id]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
+    assert ended.stdout.split()[-1] == str(is_imported)

@@ -179,10 +179,10 @@ async def test_hint_reader_after_a_collection_reads_before_the_next_one(rows, ex
         reads = rows.reads()
         record_collection()
         collected = time.monotonic()
-        # 0.3 s before the collection that follows the next one: READ_LEAD, modulo the interval of this test.
+        # 0.2 s before the collection that follows the next one: READ_LEAD, modulo the interval of this test.
         while rows.reads() <= reads + 1:
             await asyncio.sleep(0.005)
-        assert (time.monotonic() - collected) % 0.5 == pytest.approx(0.2, abs=0.08)
+        assert (time.monotonic() - collected) % 0.5 == pytest.approx(0.3, abs=0.08)
 
 
 async def test_hint_reader_after_failed_reads_logs_once_backs_off_and_continues(
