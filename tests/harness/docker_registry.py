@@ -115,7 +115,7 @@ class DockerRegistry(LoggingServer):
     def start(self) -> DockerRegistry:
         """Start it, once more after it was stopped, and wait until it answers."""
         self.process.start()
-        wait_until(self._answers, 20, f"the registry at {self.url}", process=self.process)
+        wait_until(self._answers, 60, f"the registry at {self.url}", process=self.process)
         self.forget_requests()
         return self
 

@@ -8,6 +8,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from tests.harness.docker_registry import DockerRegistry
+from tests.harness.plain_http import request
 from tests.harness.processes import Process, find_program, free_port, wait_until
 from tests.harness.request_log import LoggingServer, RequestLog
 
@@ -67,6 +68,7 @@ class NginxRegistry(LoggingServer):
     """
 
     prefix = "/mirror"
+    logs_late = True
 
     def __init__(self, folder: Path, ca: trustme.CA) -> None:
         self.folder = folder
@@ -95,7 +97,7 @@ class NginxRegistry(LoggingServer):
         """Start both servers and wait until the registry answers through nginx."""
         self.backend.start()
         self.process.start()
-        wait_until(self.log.path.exists, 20, f"nginx at {self.url}", process=self.process)
+        wait_until(self._answers, 60, f"nginx at {self.url}", process=self.process)
         self.forget_requests()
         return self
 
@@ -103,6 +105,16 @@ class NginxRegistry(LoggingServer):
         """Stop both servers; the storage stays."""
         self.process.stop()
         self.backend.stop()
+
+    def send(self, path: str) -> Response:
+        """Send a request without a login through nginx."""
+        return request("GET", self.url + path, context=self.context)
+
+    def _answers(self) -> bool:
+        try:
+            return self.send("/v2/").status == 401
+        except OSError:
+            return False
 
     @property
     def context(self) -> ssl.SSLContext:
@@ -117,6 +129,7 @@ class NginxRegistry(LoggingServer):
 
     def connections(self) -> int:
         """Return the number of TLS connections of these requests."""
+        self._finish_log()
         return len({m["connection"] for m in self.log.matches()})
 
     def remove_tag(self, repository: str, tag: str) -> None:

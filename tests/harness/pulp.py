@@ -43,6 +43,7 @@ class Pulp(LoggingServer):
     """
 
     ca_file: str | None = None
+    logs_late = True
 
     def __init__(self, folder: Path, token_lifetime: int = 300) -> None:
         self.folder = folder
@@ -173,6 +174,10 @@ class Pulp(LoggingServer):
     ) -> Response:
         """Send one request to the registry with a token that allows reading and writing."""
         return self._account.request(method, path, body=body, headers=headers)
+
+    def send(self, path: str) -> Response:
+        """Send a request without a login to the registry."""
+        return request("GET", self.url + path)
 
     def api(self, method: str, path: str, body: bytes | None = None) -> Response:
         """

@@ -4,14 +4,20 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
+
+from tests.harness.processes import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["AccessLogLine", "LoggingServer", "RequestLog"]
+
+_MARK = "after-all-requests-so-far="
+_numbers = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +47,29 @@ class RequestLog:
         self._seen = self.path.stat().st_size
 
     def matches(self) -> list[re.Match[str]]:
-        """Return a match for each request, oldest first."""
+        """Return a match for each request, oldest first, without the marks of :meth:`LoggingServer.requests`."""
+        return [match for match in self._pattern.finditer(self._text()) if _MARK not in match["path"]]
+
+    def has(self, path: str) -> bool:
+        """Return True if a request for a path has been logged, whatever it begins with."""
+        return any(match["path"].endswith(path) for match in self._pattern.finditer(self._text()))
+
+    def _text(self) -> str:
         with self.path.open("rb") as log:
             log.seek(self._seen)
-            return list(self._pattern.finditer(log.read().decode(errors="replace")))
+            return log.read().decode(errors="replace")
 
 
 class LoggingServer:
-    """A server that is started and stopped as a context manager, and whose log names its requests."""
+    """
+    A server that is started and stopped as a context manager, and whose log names its requests.
+
+    docker-registry and zuul-registry log a request before they answer it. For a server that does so after
+    the answer, ``logs_late`` is set, and ``send`` sends a request by which the log is waited for.
+    """
 
     log: RequestLog
+    logs_late = False
 
     def __enter__(self) -> Self:
         self.start()
@@ -68,9 +87,21 @@ class LoggingServer:
         raise NotImplementedError
 
     def requests(self) -> list[AccessLogLine]:
-        """Return the requests logged since the start or the last ``forget_requests``, oldest first."""
+        """Return the requests since the start or the last ``forget_requests``, oldest first."""
+        self._finish_log()
         return [AccessLogLine(m["method"], m["path"], int(m["status"])) for m in self.log.matches()]
 
     def forget_requests(self) -> None:
         """Leave the requests so far out of ``requests()``."""
+        self._finish_log()
         self.log.forget()
+
+    def send(self, path: str) -> object:
+        """Send a request whose answer does not matter."""
+        raise NotImplementedError
+
+    def _finish_log(self) -> None:
+        if self.logs_late:
+            path = f"/v2/?{_MARK}{next(_numbers)}"
+            self.send(path)
+            wait_until(lambda: self.log.has(path), 60, f"{path} in {self.log.path}", interval=0.005)

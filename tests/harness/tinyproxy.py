@@ -56,7 +56,7 @@ class TinyProxy:
     def start(self) -> TinyProxy:
         """Start it, and wait until it accepts connections."""
         self.process.start()
-        wait_until(self._accepts, 20, f"tinyproxy at {self.url}", interval=0.05, process=self.process)
+        wait_until(self._accepts, 60, f"tinyproxy at {self.url}", interval=0.05, process=self.process)
         return self
 
     def stop(self) -> None:

@@ -66,7 +66,7 @@ class ZuulRegistry(LoggingServer):
     def start(self) -> ZuulRegistry:
         """Start the server, also after it was stopped, and wait until it answers."""
         self.process.start()
-        wait_until(self._answers, 30, f"the registry at {self.url}", process=self.process)
+        wait_until(self._answers, 60, f"the registry at {self.url}", process=self.process)
         self.forget_requests()
         return self
 
