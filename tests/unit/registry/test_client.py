@@ -13,10 +13,13 @@ from aiohttp import web
 from airflow_registry_triggers.registry.client import ACCEPT, RegistryClient
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.http.rate_limits import Limits
+from tests.unit.loop_clock import advance, settle
 from tests.unit.registry.scripted_registry import Paging, ScriptedRegistry, digest_of, manifest_of
 
 REPOSITORY = "team/app"
 TAGS = [f"v{number}" for number in range(23)]
+SECONDS = 30.0
+"""The deadline of a request; tests of silent registries move the clock beyond it."""
 
 
 async def refusal(client: RegistryClient, call) -> RegistryError:
@@ -244,13 +247,18 @@ async def cut_off(request: web.Request) -> web.StreamResponse:
 async def never_ending(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse()
     await response.prepare(request)
+    await response.write(b" ")
+    await settle()
+    advance(SECONDS + 1)
     while True:
         await response.write(b" ")
         await asyncio.sleep(0.02)
 
 
 async def silent(request: web.Request) -> web.StreamResponse:
-    await asyncio.sleep(60)
+    await settle()
+    advance(SECONDS + 1)
+    await asyncio.sleep(2 * SECONDS)
     raise AssertionError
 
 
@@ -303,7 +311,7 @@ async def test_list_tags_with_a_failed_page_raises(
     registry.put(REPOSITORY, TAGS)
     registry.paging = Paging(size=5)
     registry.faults.append(on_page(page, answer))
-    async with RegistryClient(registry.url, limits=Limits(seconds=0.5)) as client:
+    async with RegistryClient(registry.url, limits=Limits(seconds=SECONDS)) as client:
         error = await refusal(client, listing)
         assert error.kind == kind
         assert registry.url in str(error)
@@ -513,7 +521,7 @@ async def test_digest_with_a_failed_response_raises_its_kind(
     registry: ScriptedRegistry, answer, kind: str
 ) -> None:
     registry.faults.append(answer)
-    async with RegistryClient(registry.url, limits=Limits(seconds=0.5)) as client:
+    async with RegistryClient(registry.url, limits=Limits(seconds=SECONDS)) as client:
         error = await refusal(client, v1)
     assert error.kind == kind
 
