@@ -18,6 +18,7 @@ from airflow_registry_triggers.inbound.hint_row import merge
 from airflow_registry_triggers.watcher import collection_clock, connection_cache, hints
 from airflow_registry_triggers.watcher.hints import hint_waiter, record_collection
 from tests.unit.common.test_state_store import MemoryStore
+from tests.unit.watcher.streams import until
 
 SECRET = "a-secret-of-the-webhook"
 NOW = 1_764_112_345_678
@@ -73,6 +74,12 @@ async def waiting(repository="team/app", conn_id="conn"):
         waiter.close()
 
 
+async def read_again(rows):
+    """Wait until a read that began after this call has ended."""
+    reads = rows.reads()
+    await until(lambda: rows.reads() >= reads + 2)
+
+
 async def test_hint_waiter_with_a_new_hint_returns_its_tags(rows, extra):
     async with waiting() as waiter:
         assert await waiter.wait(0.1) is None
@@ -86,10 +93,9 @@ async def test_hint_waiter_with_a_new_hint_returns_its_tags(rows, extra):
 async def test_hint_waiter_between_two_waits_keeps_hints(rows, extra):
     async with waiting() as waiter:
         await waiter.wait(0.05)
-        rows.hint(["v1"])
-        await asyncio.sleep(0.1)
-        rows.hint(["*"])
-        await asyncio.sleep(0.1)
+        for tag in ("v1", "*"):
+            rows.hint([tag])
+            await read_again(rows)
         assert await waiter.wait(0) == {"v1", "*"}
 
 
@@ -163,26 +169,35 @@ async def test_hint_reader_reads_only_the_rows_that_are_needed(rows, extra, fiel
 
 async def test_hint_reader_is_one_for_all_waiters_and_ends_with_the_last(rows, extra):
     async with waiting("team/one") as one, waiting("team/two") as two:
-        await asyncio.gather(one.wait(0.2), two.wait(0.2))
-        assert 5 <= rows.reads() <= 12, "about one in 0.02 s, not two"
+        began = time.monotonic()
+        waits = [asyncio.create_task(each.wait(3600)) for each in (one, two)]
+        await until(lambda: rows.reads() >= 10)
+        assert time.monotonic() - began >= 0.17, "nine pauses of 0.02 s, and not half of them"
         reader = hints._readers[asyncio.get_running_loop()]
         assert reader.is_running
-    async with asyncio.timeout(5):
-        while reader.is_running:
-            await asyncio.sleep(0.01)
+        for wait in waits:
+            wait.cancel()
+    await until(lambda: not reader.is_running)
 
 
 async def test_hint_reader_after_a_collection_reads_before_the_next_one(rows, extra, monkeypatch):
     async with waiting() as waiter:
         assert await waiter.wait(0.1) is None
         monkeypatch.setattr(collection_clock, "INTERVAL", 0.5)
-        reads = rows.reads()
+        clock = hints._readers[asyncio.get_running_loop()].collections
+        planned, before_collection = [], clock.before_collection
+        monkeypatch.setattr(
+            clock,
+            "before_collection",
+            lambda *times: planned.append(before_collection(*times)) or planned[-1],
+        )
         record_collection()
-        collected = time.monotonic()
-        # 0.2 s before the collection that follows the next one: READ_LEAD, modulo the interval of this test.
-        while rows.reads() <= reads + 1:
-            await asyncio.sleep(0.005)
-        assert (time.monotonic() - collected) % 0.5 == pytest.approx(0.3, abs=0.08)
+        await until(lambda: planned)
+        # READ_LEAD before a collection of this test, which has one each 0.5 s.
+        assert (planned[0] - clock._at) % 0.5 == pytest.approx(-hints.READ_LEAD % 0.5)
+        reads = rows.reads()
+        await until(lambda: rows.reads() > reads)
+        assert time.monotonic() >= planned[0] - 0.001
 
 
 async def test_hint_reader_after_failed_reads_logs_once_backs_off_and_continues(
@@ -192,8 +207,10 @@ async def test_hint_reader_after_failed_reads_logs_once_backs_off_and_continues(
     rows.failure = RuntimeError("the database is not available")
     with caplog.at_level(logging.INFO, logger=hints.__name__):
         async with waiting() as waiter:
-            await waiter.wait(0.5)
-            assert 3 <= rows.calls.count(("failed", "hints/webhooks")) <= 10
+            began = time.monotonic()
+            await waiter.wait(0.01)
+            await until(lambda: rows.calls.count(("failed", "hints/webhooks")) >= 6)
+            assert time.monotonic() - began >= 0.04 + 0.08 + 0.1 + 0.1 + 0.1 - 0.02
             rows.failure = None
             rows.hint(["v1"])
             assert await waiter.wait(5) == {"v1"}
@@ -203,7 +220,9 @@ async def test_hint_reader_after_failed_reads_logs_once_backs_off_and_continues(
 async def test_hint_reader_without_coroutines_does_not_run(rows, extra):
     rows.failure = AttributeError("'InProcessSupervisorComms' object has no attribute 'asend'")
     async with waiting() as waiter:
-        await waiter.wait(0.1)
+        await waiter.wait(0.01)
+        reader = hints._readers[asyncio.get_running_loop()]
+        await until(lambda: not reader.is_running)
         await waiter.wait(0.1)
         assert rows.calls == [("failed", "hints/webhooks")]
 
