@@ -30,6 +30,7 @@ T = TypeVar("T")
 # Below the range from which systems take the ports of outgoing connections, so that none is lost to these.
 _PORTS = range(15_000, 30_000)
 _given: set[int] = set()
+_random = random.SystemRandom()  # tests seed the module's own generator
 
 
 class ProcessFailed(RuntimeError):
@@ -43,7 +44,7 @@ def free_port(host: str = "127.0.0.1") -> int:
     :param host: address to bind
     """
     for _ in range(1000):
-        port = random.choice(_PORTS)
+        port = _random.choice(_PORTS)
         if port not in _given and _can_bind(host, port):
             _given.add(port)
             return port

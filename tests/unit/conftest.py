@@ -12,10 +12,13 @@ import pytest
 @pytest.fixture(autouse=True)
 def forget_registries() -> None:
     """
-    Forget challenges, tokens and pauses of registries.
+    Forget challenges, tokens and pauses of registries, and the Connections to them.
 
-    The process keeps them by URL, and the system may give the port of one test to the next.
+    The process keeps the former by URL, and the system may give the port of one test to the next. It keeps
+    the latter for 30 s by an id that many tests use.
     """
-    session = sys.modules.get("airflow_registry_triggers.registry.http.session")
-    if session is not None:
+    # Not imported here, since most tests need neither.
+    if session := sys.modules.get("airflow_registry_triggers.registry.http.session"):
         session.forget_everything()
+    if connections := sys.modules.get("airflow_registry_triggers.watcher.connection_cache"):
+        connections._read.clear()

@@ -110,7 +110,7 @@ def installation(monkeypatch, tmp_path):
     with DockerRegistry(tmp_path / "registry", settings=notifications(url, "conn")) as registry:
         images.put_image(registry, images.Image("first"), REPOSITORY, ["v0"])
         thread.start()
-        wait_until(lambda: server.started, 20, "the endpoint")
+        wait_until(lambda: server.started, 60, "the endpoint")
         yield Installation(url, registry, rows, webhooks)
         server.should_exit = True
         thread.join(10)
@@ -120,7 +120,7 @@ def installation(monkeypatch, tmp_path):
 async def watching(installation):
     """The watcher with its baseline, polling once an hour."""
     async with stream() as (producer, queue):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while producer._is_first:
                 await asyncio.sleep(0.02)
         taking = asyncio.create_task(installation.take_all(producer, queue))
@@ -137,7 +137,7 @@ async def test_push_with_the_registrys_own_webhook_is_found_within_seconds(watch
     digest = await asyncio.to_thread(watching.push, "v1", "v2")
     await watching.until(2)
     assert sorted(pairs(watching)) == [("v1", digest), ("v2", digest)]
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60, "the next poll follows after six minutes or more"
 
 
 async def test_push_from_a_to_b_to_a_has_three_ids(watching):
@@ -165,7 +165,7 @@ async def test_webhooks_that_are_forged_replayed_or_of_deleted_tags_find_nothing
     def is_requested():
         return sum("manifests/invented" in line.path for line in watching.registry.requests()) >= 3
 
-    await asyncio.to_thread(wait_until, is_requested, 30, "the three requests of the hint")
+    await asyncio.to_thread(wait_until, is_requested, 60, "the three requests of the hint")
     assert len(watching.found) == 2
 
 
