@@ -54,13 +54,15 @@ class RawServer:
     script: Script
     host: str = "127.0.0.1"
     ssl: Any = None
+    port: int = 0
+    """A host with several addresses needs a given port, or each address gets another one."""
     requests: list[Talk] = field(default_factory=list)
     connections: int = 0
     received: bytes = b""
     """All bytes that arrived, of requests or not."""
 
     async def __aenter__(self) -> RawServer:
-        self._server = await asyncio.start_server(self._serve, self.host, 0, ssl=self.ssl)
+        self._server = await asyncio.start_server(self._serve, self.host, self.port, ssl=self.ssl)
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = self._server.sockets[0].getsockname()[1]
         self.url = f"{'https' if self.ssl else 'http'}://{self.host}:{self.port}"

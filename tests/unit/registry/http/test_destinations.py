@@ -20,6 +20,7 @@ from airflow_registry_triggers.registry.http.destinations import (
     Destinations,
     GuardedLookup,
 )
+from tests.harness.processes import free_port
 from tests.unit.registry.http.internet import OTHER_PUBLIC, PUBLIC, Internet
 from tests.unit.registry.raw_server import RawServer, reply, says
 from tests.unit.registry.scripted_registry import ScriptedRegistry, SignIn, digest_of
@@ -92,7 +93,7 @@ class World:
 async def world(registry: ScriptedRegistry, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     registry.put(REPOSITORY, {"v1": "one"})
     answer = reply(200, b'{"token":"stolen","name":"x","tags":["v1"]}')
-    async with RawServer(says(answer), host="localhost") as recorder:
+    async with RawServer(says(answer), host="localhost", port=free_port()) as recorder:
         internet = Internet(fallback=recorder.port)
         internet.routes[PUBLIC] = URL(registry.url).port or 0
         internet.add("registry.example", [PUBLIC])
