@@ -11,7 +11,9 @@ from tests.harness.dag_test import airflow_db, isolate_airflow
 __all__ = ["airflow_db"]
 
 # A loaded machine is slow, and that is not an error of the tested code.
-hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("tests")
 
 # At import, since airflow reads its settings when it is imported itself, which test modules may do.

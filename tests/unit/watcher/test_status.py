@@ -175,7 +175,7 @@ async def test_reporter_while_first_polls_run_writes_nothing(monkeypatch):
     done = []
     reporter = Reporter(store, PREFIX)
     reporter.join(source := Starting())
-    await asyncio.wait_for(waits.wait(), 5)
+    await asyncio.wait_for(waits.wait(), 60)
     assert store.calls == []
     done.append(True)
     await until(lambda: store.values)
@@ -213,7 +213,7 @@ async def test_reporter_when_the_triggerer_stops_and_no_answer_comes_ends_in_tim
     await asyncio.sleep(0.05)
     reporter._task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(reporter._task, 5)
+        await asyncio.wait_for(reporter._task, 60)
 
 
 def test_progress_of_a_failing_watcher_has_its_error_and_the_time_of_the_next_try():

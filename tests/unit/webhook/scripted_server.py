@@ -15,7 +15,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tests.unit.loop_clock import advance, settle
+
 LOOPBACK = ("127.0.0.0/8",)
+LIMIT = 30.0
+"""The time limit of an attempt in these tests, in seconds."""
 
 Script = Callable[["Conversation"], Awaitable[None]]
 
@@ -45,6 +49,11 @@ class Conversation:
             self.writer.write(part)
             await self.writer.drain()
             await asyncio.sleep(pause)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let the client read what was sent, then move the clock of the loop forward."""
+        await settle()
+        advance(seconds)
 
     def reset(self) -> None:
         sock = self.writer.get_extra_info("socket")
@@ -126,6 +135,22 @@ def answering(*parts: bytes, pause: float = 0, hold: float = 0) -> Script:
     async def script(talk: Conversation) -> None:
         await talk.send(*parts, pause=pause)
         await asyncio.sleep(hold)
+
+    return script
+
+
+def stalling(*parts: bytes, then: bytes = b"") -> Script:
+    """
+    Send these parts, and nothing more before the time limit of the client, which comes at once.
+
+    :param then: a byte of it is sent each 0.1 s
+    """
+
+    async def script(talk: Conversation) -> None:
+        await talk.send(*parts)
+        await talk.pass_time(LIMIT + 1)
+        await talk.send(*(b"%c" % byte for byte in then), pause=0.1)
+        await asyncio.sleep(2 * LIMIT)
 
     return script
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_registry_triggers.webhook.answer import MAX_HEAD, AnswerHead
-from tests.unit.webhook.scripted_server import ScriptedServer, answering
+from tests.unit.webhook.scripted_server import ScriptedServer, answering, stalling
 from tests.unit.webhook.test_attempt import post, told, verdict
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -71,7 +71,7 @@ async def test_send_connection_closed_in_the_headers_keeps_the_status(answer: by
 
 
 async def test_send_headers_that_never_end_keep_the_status_at_the_time_limit() -> None:
-    attempt = await told(answering(b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\n", hold=30), timeout=1)
+    attempt = await told(stalling(b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\n"))
     assert (attempt.status_code, attempt.retry_after, attempt.ambiguous) == ("503", 7, False)
     assert "the time limit was reached" in attempt.response_body
 

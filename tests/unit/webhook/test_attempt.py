@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import gzip
+import itertools
 import os
 import random
 import socket
@@ -24,14 +25,17 @@ from airflow_registry_triggers.webhook.network_errors import classify_error
 from airflow_registry_triggers.webhook.outcome import Outcome
 from airflow_registry_triggers.webhook.redaction.fields import Masker
 from airflow_registry_triggers.webhook.url import parse_endpoint
+from tests.unit.loop_clock import advance
 from tests.unit.webhook.cases import json_cases, tsv_cases
 from tests.unit.webhook.scripted_server import (
+    LIMIT,
     LOOPBACK,
     Conversation,
     Script,
     ScriptedServer,
     answering,
     response,
+    stalling,
 )
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -41,7 +45,7 @@ async def post(
     url: str, content: bytes = b"{}", headers: dict[str, str] | None = None, **options: Any
 ) -> Attempt:
     endpoint = parse_endpoint(url, allowed_networks=LOOPBACK)
-    options = {"timeout": 30, "allowed_networks": LOOPBACK, **options}
+    options = {"timeout": LIMIT, "allowed_networks": LOOPBACK, **options}
     return await send(
         endpoint, content, {"Content-Type": "application/json"} if headers is None else headers, **options
     )
@@ -249,14 +253,10 @@ async def test_send_retry_after_with_a_nul_is_ignored() -> None:
 
 
 async def flood(talk: Conversation) -> None:
-    while True:
+    for portions in itertools.count():
         await talk.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 500)
-
-
-async def drip_head(talk: Conversation) -> None:
-    # The status line well within the limit of a second, and its headers long after it.
-    await talk.send(*[b"%c" % byte for byte in b"HTTP/1.1 200 OK\r\n"], pause=0.001)
-    await talk.send(*[b"%c" % byte for byte in b"X: " + b"a" * 200], pause=0.1)
+        if portions == 100:
+            advance(LIMIT)
 
 
 async def reset(talk: Conversation) -> None:
@@ -269,10 +269,10 @@ async def reset_in_the_body(talk: Conversation) -> None:
 
 
 FAULTS: dict[str, tuple[Script, tuple[str, str, bool]]] = {
-    "hang": (answering(hold=30), ("timeout", "retry", True)),
-    "drip-head": (drip_head, ("200", "delivered", False)),
+    "hang": (stalling(), ("timeout", "retry", True)),
+    "drip-head": (stalling(*[b"%c" % byte for byte in b"HTTP/1.1 200 OK\r\nX: "], then=b"a" * 200), ("200", "delivered", False)),
     "drip-body": (
-        answering(b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n", *[b"x"] * 200, pause=0.1),
+        stalling(b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n", *[b"x"] * 9, then=b"x" * 191),
         ("200", "delivered", False),
     ),
     "close-before-status": (answering(), ("connection_reset", "retry", True)),
@@ -332,24 +332,16 @@ FAULTS: dict[str, tuple[Script, tuple[str, str, bool]]] = {
 }  # fmt: skip
 
 
-NEVER_END = {"hang", "drip-head", "drip-body", "continue-flood"}
-"""Faults that only the limit of the product ends; without it they take 20 s or more."""
-
-
-def limit_of(fault: str) -> float:
-    return 1 if fault in NEVER_END else 30
-
-
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_send_fault_has_its_result(fault: str) -> None:
     script, wanted = FAULTS[fault]
     async with ScriptedServer(script) as server:
         began = time.monotonic()
-        attempt = await post(server.url, timeout=limit_of(fault))
+        attempt = await post(server.url)
         took = time.monotonic() - began
         assert server.connections == 1
     assert verdict(attempt) == wanted
-    assert took < 10, "the product's limit, on a machine that is busy"
+    assert took < 15, "a fault ends at the limit, not when the server closes"
     assert attempt.reason
     assert attempt.duration_ms / 1000 <= took + 0.001
     assert took - attempt.duration_ms / 1000 < 5
@@ -368,7 +360,7 @@ async def test_send_body_that_ends_early_is_marked() -> None:
         "reset-in-body": "the body broke off",
         "endless-body": "longer than 64 KiB",
     }.items():
-        attempt = await told(FAULTS[fault][0], timeout=limit_of(fault))
+        attempt = await told(FAULTS[fault][0])
         assert says in attempt.response_body, fault
     partial = await told(FAULTS["bad-chunk-2xx-late"][0])
     assert partial.response_body.startswith("ab [cut: ")
@@ -472,10 +464,10 @@ async def test_send_server_that_speaks_first_is_a_protocol_error() -> None:
 async def test_send_sixteen_that_hang_take_no_longer_than_one() -> None:
     async with ScriptedServer(answering(hold=30)) as server:
         began = time.monotonic()
-        attempts = await asyncio.gather(*(post(server.url, timeout=1) for _ in range(16)))
+        attempts = await asyncio.gather(*(post(server.url, timeout=2) for _ in range(16)))
         took = time.monotonic() - began
     assert {verdict(attempt) for attempt in attempts} == {("timeout", "retry", True)}
-    assert took < 8, "sixteen, one after the other, take 16 s"
+    assert took < 16, "sixteen, one after the other, take 32 s"
 
 
 async def test_send_attempts_at_once_do_not_mix() -> None:

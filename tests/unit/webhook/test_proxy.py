@@ -20,6 +20,7 @@ from tests.harness.processes import free_port
 from tests.harness.tinyproxy import TinyProxy
 from tests.unit.webhook.certificates import Certificate, issue, server_context
 from tests.unit.webhook.scripted_server import (
+    LIMIT,
     LOOPBACK,
     Conversation,
     Script,
@@ -27,6 +28,7 @@ from tests.unit.webhook.scripted_server import (
     answering,
     https_server,
     response,
+    stalling,
 )
 from tests.unit.webhook.test_attempt import verdict
 from tests.unit.webhook.test_cancellation import NOTIFICATION
@@ -46,7 +48,7 @@ def tinyproxy(folder: Path, *lines: str) -> Iterator[tuple[TinyProxy, Proxy]]:
 
 async def through(proxy: Proxy, url: str, **options: Any) -> Attempt:
     endpoint = parse_endpoint(url, allowed_networks=LOOPBACK)
-    return await send(endpoint, b'{"a":1}', {"X-A": "b"}, proxy=proxy, **{"timeout": 30, **options})
+    return await send(endpoint, b'{"a":1}', {"X-A": "b"}, proxy=proxy, **{"timeout": LIMIT, **options})
 
 
 async def test_send_http_through_tinyproxy_is_delivered(tmp_path: Path) -> None:
@@ -165,7 +167,7 @@ async def html(talk: Conversation) -> None:
         (refusing(504), ("unreachable", "retry", False)),
         (html, ("protocol_error", "retry", False)),
         (answering(), ("connection_reset", "retry", False)),
-        (answering(hold=30), ("timeout", "retry", False)),
+        (stalling(), ("timeout", "retry", False)),
     ],
 )
 async def test_send_proxy_that_does_not_connect_is_named(
@@ -173,7 +175,7 @@ async def test_send_proxy_that_does_not_connect_is_named(
 ) -> None:
     async with ScriptedServer(script) as server:
         proxy = Proxy(server.host, server.port, "user", "planted")
-        attempt = await through(proxy, "https://hooks.example.com/", timeout=1)
+        attempt = await through(proxy, "https://hooks.example.com/")
     assert verdict(attempt) == wanted
     assert server.requests[0].startswith(b"CONNECT hooks.example.com:443 HTTP/1.1\r\n")
     assert proxy.url in attempt.reason

@@ -21,6 +21,7 @@ from airflow_registry_triggers.webhook.url import parse_endpoint
 from tests.unit.webhook.cases import json_cases
 from tests.unit.webhook.certificates import Certificate, issue, server_context
 from tests.unit.webhook.scripted_server import (
+    LIMIT,
     LOOPBACK,
     BlockingTlsServer,
     Conversation,
@@ -28,6 +29,7 @@ from tests.unit.webhook.scripted_server import (
     answering,
     https_server,
     response,
+    stalling,
 )
 
 if TYPE_CHECKING:
@@ -48,15 +50,13 @@ def ca_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(file)
 
 
-async def post(
-    server: ScriptedServer | BlockingTlsServer, ca_file: str | None, host: str = NAME, timeout: float = 30
-) -> Attempt:
+async def post(server: ScriptedServer | BlockingTlsServer, ca_file: str | None, host: str = NAME) -> Attempt:
     endpoint = parse_endpoint(f"https://{host}/hook?token=SECRET", allowed_networks=LOOPBACK)
     return await send(
         endpoint,
         b"{}",
         {"Authorization": "Bearer SECRET"},
-        timeout=timeout,
+        timeout=LIMIT,
         allowed_networks=LOOPBACK,
         ca_file=ca_file,
         lookup=lambda *_: [server.host],
@@ -272,21 +272,21 @@ async def test_send_end_in_the_handshake_is_retried(ca_file: str) -> None:
 
 
 async def test_send_silent_handshake_ends_at_the_time_limit(ca_file: str) -> None:
-    async with await https_server(answering(hold=30), None, reads=False) as server:
+    async with await https_server(stalling(), None, reads=False) as server:
         began = time.monotonic()
-        attempt = await post(server, ca_file, timeout=1)
+        attempt = await post(server, ca_file)
         took = time.monotonic() - began
     assert (attempt.status_code, attempt.outcome.value, attempt.ambiguous) == ("timeout", "retry", False)
-    assert took < 10, "the product's limit, on a machine that is busy"
+    assert took < 15
 
 
 async def test_send_silence_after_the_request_ends_at_the_time_limit(ca_file: str) -> None:
-    async with await https_server(answering(hold=30), server_context(LEAF)) as server:
+    async with await https_server(stalling(), server_context(LEAF)) as server:
         began = time.monotonic()
-        attempt = await post(server, ca_file, timeout=1)
+        attempt = await post(server, ca_file)
         took = time.monotonic() - began
     assert (attempt.status_code, attempt.ambiguous) == ("timeout", True)
-    assert took < 10, "the product's limit, on a machine that is busy"
+    assert took < 15
 
 
 def test_shared_tls_cases_are_all_tested() -> None:

@@ -18,7 +18,7 @@ from tests.harness.thread_server import ScriptedServer, json_answer
 from tests.unit.hooks.clouds.targets import cloud, polled, target
 from tests.unit.registry.scripted_registry import ScriptedRegistry, SignIn
 
-pytestmark = [pytest.mark.cloud, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
 
 SECRET = "planted-access-key-secret-0123456789"
 TOKEN = "planted-alibaba-token-0123456789"

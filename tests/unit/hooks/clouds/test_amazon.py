@@ -26,7 +26,7 @@ from tests.harness import images
 from tests.harness.docker_registry import DockerRegistry
 from tests.harness.moto import EcrGate, EcrShim, Moto, error
 
-pytestmark = [pytest.mark.cloud, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
 
 SECRET_KEY = "planted-secret-access-key-0123456789"
 TAGS = [f"v{number}" for number in range(20)]

@@ -21,7 +21,7 @@ from tests.harness.thread_server import ScriptedServer, json_answer
 from tests.unit.hooks.clouds.targets import cloud, polled, target
 from tests.unit.registry.scripted_registry import ScriptedRegistry, SignIn
 
-pytestmark = [pytest.mark.cloud, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
 
 SECRET = "planted-client-secret-0123456789"
 AAD_TOKEN = "planted-aad-token-0123456789"

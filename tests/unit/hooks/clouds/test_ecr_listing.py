@@ -26,7 +26,7 @@ from tests.harness.docker_registry import DockerRegistry
 from tests.harness.moto import EcrGate, EcrShim, Moto, error
 from tests.harness.plain_http import Response
 
-pytestmark = [pytest.mark.cloud, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
 
 LIST_CALL = "AmazonEC2ContainerRegistry_V20150921.ListImages"
 SECRET_KEY = "planted-secret-access-key-0123456789"

@@ -14,6 +14,7 @@ import pytest
 
 from airflow_registry_triggers.hooks.clouds import threads
 from airflow_registry_triggers.hooks.clouds.threads import run_in_cloud_thread, silence
+from tests.unit.loop_clock import advance
 
 
 async def test_run_in_cloud_thread_returns_the_result_of_another_thread():
@@ -34,9 +35,12 @@ async def test_run_in_cloud_thread_raises_the_error_of_the_function():
 async def hanging(release):
     """Let a function hang in one of the threads; its caller stops waiting after it has started."""
     started = threading.Event()
+    waiting = asyncio.create_task(run_in_cloud_thread(lambda: started.set() or release.wait(60), deadline=60))
+    while not started.is_set():
+        await asyncio.sleep(0.001)
+    advance(61)
     with pytest.raises(TimeoutError):
-        await run_in_cloud_thread(lambda: started.set() or release.wait(60), deadline=1.0)
-    assert started.is_set()
+        await waiting
 
 
 async def test_run_in_cloud_thread_with_a_hanging_function_ends_at_the_deadline_and_blocks_this_pool_only():

@@ -381,7 +381,7 @@ async def test_cached_token_that_is_refused_is_renewed_and_the_request_repeated_
         registry.faults.append(stale)
         registry.asked.clear()
         monkeypatch.setattr(sign_in, "_CLOCK_SKEW", 60.0)  # a renewal does not wait
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(50):
             if call == "list":
                 assert await client.list_tags(REPOSITORY) == ["v1"]
             else:
