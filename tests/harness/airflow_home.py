@@ -62,7 +62,8 @@ class AirflowHome:
         self.dags_folder = folder / "dags"
         self.log_folder = folder / "logs"
         self.port = free_port()
-        self.database = database or f"sqlite:///{folder / 'airflow.db'}"
+        # The processes of an Airflow write in turn; on a busy machine a turn takes longer than SQLite's 5 s.
+        self.database = database or f"sqlite:///{self.database_file}?timeout=60"
         self.passwords = {name: secrets.token_urlsafe(12) for name in (ADMIN, *(users or {}))}
         self.dags_folder.mkdir(parents=True, exist_ok=True)
         self._passwords_file = folder / "passwords.json"
@@ -79,6 +80,11 @@ class AirflowHome:
     def url(self) -> str:
         """Base URL of the UI and the REST API, without a slash at its end."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def database_file(self) -> Path:
+        """File of the default database."""
+        return self.folder / "airflow.db"
 
     @property
     def program(self) -> Path:
@@ -124,7 +130,7 @@ class AirflowHome:
         """
         return Path(shutil.copy(path, self.dags_folder / path.name))
 
-    def run(self, *arguments: str, timeout: float = 120.0) -> str:
+    def run(self, *arguments: str, timeout: float = 240.0) -> str:
         """
         Run an airflow command and give what it wrote to standard output.
 

@@ -57,7 +57,7 @@ class Airflow:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start(self, timeout: float = 120.0) -> Airflow:
+    def start(self, timeout: float = 240.0) -> Airflow:
         """
         Start it and wait until every component is well.
 
@@ -78,7 +78,7 @@ class Airflow:
         for process in started:
             process.stop(timeout=5)
 
-    def wait_until_healthy(self, timeout: float = 120.0) -> None:
+    def wait_until_healthy(self, timeout: float = 240.0) -> None:
         """
         Wait until the REST API answers and every component that was started is well.
 

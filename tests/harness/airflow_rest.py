@@ -91,7 +91,7 @@ class AirflowRest:
         errors = self.api("GET", "/importErrors", limit=100)["import_errors"]
         return {error["filename"].rsplit("/", 1)[-1]: error["stack_trace"] for error in errors}
 
-    def wait_for_dag(self, dag_id: str, timeout: float = 60.0) -> dict[str, Any]:
+    def wait_for_dag(self, dag_id: str, timeout: float = 180.0) -> dict[str, Any]:
         """
         Wait until a Dag is parsed, and give it; an import error ends the wait.
 
@@ -161,7 +161,7 @@ class AirflowRest:
         found: dict[str, Any] = self.api("GET", _run_path(dag_id, run_id))
         return found
 
-    def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 60.0) -> str:
+    def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 180.0) -> str:
         """
         Wait until a run has ended and give its state, ``success`` or ``failed``.
 
@@ -196,7 +196,7 @@ class AirflowRest:
         }
 
     def wait_for_state(
-        self, dag_id: str, run_id: str, task_id: str, states: Sequence[str], timeout: float = 60.0
+        self, dag_id: str, run_id: str, task_id: str, states: Sequence[str], timeout: float = 180.0
     ) -> str:
         """
         Wait until a task instance is in one of the states, and give it.

@@ -117,7 +117,7 @@ def _descriptor(media_type: str, blob: bytes) -> dict[str, object]:
 
 def _skopeo(*arguments: str) -> None:
     command = [find_program("skopeo", "SKOPEO"), "--insecure-policy", "copy", "--quiet", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     if done.returncode:
         raise RuntimeError(f"skopeo copy {arguments[-2]} {arguments[-1]}: {done.stderr.strip()}")
 

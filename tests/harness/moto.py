@@ -44,7 +44,7 @@ class Moto:
 
     def __enter__(self) -> Moto:
         self.process.start()
-        wait_until(self._answers, 60, f"moto at {self.url}", process=self.process)
+        wait_until(self._answers, 120, f"moto at {self.url}", process=self.process)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -42,7 +42,7 @@ def request(
     headers: Mapping[str, str] | None = None,
     credentials: tuple[str, str] | None = None,
     context: ssl.SSLContext | None = None,
-    timeout: float = 30.0,
+    timeout: float = 90.0,
 ) -> Response:
     """
     Send one request, over the connection this thread keeps to that server; no redirects are followed.

@@ -104,7 +104,7 @@ class Postgres:
     def start(self) -> Postgres:
         """Start it, once more after it was stopped, and wait until it takes connections."""
         self.process.start()
-        wait_until(self._is_ready, 30, f"PostgreSQL on port {self.port}", process=self.process)
+        wait_until(self._is_ready, 60, f"PostgreSQL on port {self.port}", process=self.process)
         return self
 
     def stop(self) -> None:

@@ -31,6 +31,7 @@ class Answer:
     :param headers: of the answer
     :param body: of the answer
     :param delay: seconds before it
+    :param held: event that it waits for, a minute at most
     :param close: close the connection in place of an answer
     :param reset: reset the connection (RST) in place of an answer
     """
@@ -39,6 +40,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     delay: float = 0.0
+    held: threading.Event | None = None
     close: bool = False
     reset: bool = False
 
@@ -145,7 +147,7 @@ class Receiver:
         with self._lock:
             self._received.clear()
 
-    def wait_for(self, count: int, timeout: float = 30.0, path: str | None = None) -> list[Received]:
+    def wait_for(self, count: int, timeout: float = 60.0, path: str | None = None) -> list[Received]:
         """
         Wait until at least so many requests came in, and give them.
 
@@ -207,6 +209,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._read_body()
         answer = self.server.receiver._take(self.command, self.path, self.headers.items(), body)
         time.sleep(answer.delay)
+        if answer.held:
+            answer.held.wait(60)
         if answer.reset:
             self._reset()
         elif answer.close:

@@ -47,7 +47,7 @@ class Redis:
     def __enter__(self) -> Redis:
         self.process.start()
         ready = "Ready to accept connections"
-        wait_until(lambda: ready in self.process.log.read_text(), 20, "Redis", process=self.process)
+        wait_until(lambda: ready in self.process.log.read_text(), 60, "Redis", process=self.process)
         return self
 
     def __exit__(self, *_: object) -> None:
