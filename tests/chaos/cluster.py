@@ -121,7 +121,7 @@ class Cluster:
         entries = next(value for value in store.values() if isinstance(value, list))
         return {entry["key"]: entry.get("value") for entry in entries}
 
-    def wait_for_baseline(self, repository: str = REPOSITORY, timeout: float = 60.0) -> None:
+    def wait_for_baseline(self, repository: str = REPOSITORY, timeout: float = 180.0) -> None:
         """Wait until the watcher of a repository has stored what was there when it began."""
         wait_until(lambda: "head" in self.watermark(repository), timeout, f"the baseline of {repository}")
 

@@ -122,7 +122,7 @@ def run_plan(
     return killed
 
 
-def settle(running: Cluster, has_arrived: Callable[[], bool], timeout: float = 240.0) -> None:
+def settle(running: Cluster, has_arrived: Callable[[], bool], timeout: float = 480.0) -> None:
     """Wait until all that must arrive has arrived and no run is active; or until the time is over."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:
