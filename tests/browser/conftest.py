@@ -31,7 +31,7 @@ _ARGUMENTS = [
     "--disable-sync",
 ]
 
-expect.set_options(timeout=15_000)  # a loaded machine needs more than the 5 s of the default
+expect.set_options(timeout=60_000)  # a loaded machine needs more than the 5 s of the default
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +40,7 @@ def chromium() -> Iterator[Chromium]:
         yield running.chromium.launch(
             executable_path=find_program("chromium", "CHROMIUM"),
             headless=True,
+            timeout=120_000,
             args=[*_ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])],
         )
 
@@ -97,7 +98,7 @@ class Browser:
     def _context(self, url: str, token: str, options: dict[str, Any]) -> BrowserContext:
         options = {"viewport": {"width": 1280, "height": 800}, **options}
         context = self._chromium.new_context(locale="en-GB", timezone_id="UTC", **options)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(90_000)
         cookie: Any = {"name": "_token", "value": token, "url": url, "sameSite": "Lax"}
         context.add_cookies([cookie])
         return context

@@ -24,8 +24,21 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 
 
+ANIMATIONS_ENDED = """
+    () => document.getAnimations().every(
+        one => one.playState !== "running" || one.effect?.getComputedTiming().endTime === Infinity
+    )
+"""
+
+
+def wait_for_animations(tab: Tab) -> None:
+    """Wait until what fades in is there: half of its contrast is none."""
+    tab.page.wait_for_function(ANIMATIONS_ENDED)
+
+
 def violations(tab: Tab, part: str = "[data-testid=access-log]") -> list[str]:
     """Ask axe-core about our part of the page: the serious violations, each with the HTML of its element."""
+    wait_for_animations(tab)
     script = Path(axe_core_python.__file__).parent / "axe.min.js"
     tab.page.evaluate(script.read_text())
     found = tab.page.evaluate("part => axe.run(part)", part)["violations"]

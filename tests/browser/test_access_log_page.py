@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 
@@ -17,6 +16,7 @@ from tests.browser.history_rows import HistoryRows, Task, record
 from tests.browser.looks import LOOKS, violations
 from tests.harness.airflow_home import AirflowHome
 from tests.harness.airflow_process import Airflow
+from tests.harness.airflow_rest import AirflowRest, RestError
 from tests.harness.processes import wait_until
 from tests.harness.receiver import Answer, Receiver
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from tests.browser.conftest import Browser, Tab
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 PAGE = "/plugin/access-log"
 
@@ -147,10 +147,25 @@ def runs(airflow: Airflow) -> dict[str, str]:
     found["flaky"] = rest.trigger("flaky", {})
     found["repeated"] = rest.trigger("repeated", {})
     for name in ("delivered", "untriggered", "hostile"):
-        assert rest.wait_for_run(started[name][0], found[name], 90) == "success"
-    assert rest.wait_for_run("repeated", found["repeated"], 90) == "success"
-    rest.wait_for_state("flaky", found["flaky"], "deliver", ["up_for_retry"], 60)
+        assert rest.wait_for_run(started[name][0], found[name]) == "success"
+    assert rest.wait_for_run("repeated", found["repeated"]) == "success"
+    wait_until(lambda: earlier_attempts(rest, found["flaky"]), 180, "a second attempt")
+    rest.wait_for_state("flaky", found["flaky"], "deliver", ["up_for_retry"])
+    # Airflow starts no try of a paused Dag. A try takes the entry away for a moment, in whatever test that is.
+    rest.pause("flaky")
+    rest.wait_for_state("flaky", found["flaky"], "deliver", ["up_for_retry"])
     return found
+
+
+def earlier_attempts(rest: AirflowRest, run_id: str) -> int:
+    try:
+        found = rest.xcoms("flaky", run_id, "deliver").get("access_log.503")
+    except RestError as error:
+        # A try that begins has just deleted them.
+        if error.status != 404:
+            raise
+        return 0
+    return len(found[0]["attempts"]) if found else 0
 
 
 @pytest.fixture
@@ -173,6 +188,11 @@ def opened(tab: Tab, text: str, result: str) -> Locator:
     entry_of(tab, text, result).get_by_role("button", expanded=False).click()
     expect(tab.page.get_by_role("button", name="Test")).to_be_visible()
     return tab.page.get_by_test_id("access-log")
+
+
+def first_name(tab: Tab) -> str | None:
+    """Return image and status of the first entry."""
+    return entries(tab).first.get_by_role("button").first.get_attribute("aria-label")
 
 
 def shown_text(tab: Tab, label: str) -> str:
@@ -276,14 +296,14 @@ def test_pager_with_more_entries_shows_older_and_newest(tab: Tab) -> None:
     tab.page.route("**/registry-triggers/access-log?*", shorter)
     tab.open(PAGE)
     expect(entries(tab).first).to_be_visible()
-    newest = entries(tab).first.inner_text()
+    newest = first_name(tab)
     tab.page.get_by_role("button", name="Older").click()
     expect(tab.page).to_have_url(re.compile("cursor="))
     expect(tab.page.get_by_role("button", name="Newest")).to_be_visible()
-    wait_until(lambda: entries(tab).first.inner_text() != newest, 10, "an older page")
+    wait_until(lambda: first_name(tab) != newest, 60, "an older page")
     tab.page.get_by_role("button", name="Newest").click()
     expect(tab.page).not_to_have_url(re.compile("cursor="))
-    wait_until(lambda: entries(tab).first.inner_text() == newest, 10, "the newest page")
+    wait_until(lambda: first_name(tab) == newest, 60, "the newest page")
 
 
 def test_search_that_stopped_continues_on_click(tab: Tab) -> None:
@@ -399,14 +419,7 @@ def test_entry_when_its_task_is_retried_stays_open(tab: Tab) -> None:
     tab.trouble = [said for said in tab.trouble if "404" not in said]
 
 
-def test_entry_with_earlier_attempts_links_their_logs(
-    tab: Tab, airflow: Airflow, runs: dict[str, str]
-) -> None:
-    def attempts() -> int:
-        found = airflow.rest.xcoms("flaky", runs["flaky"], "deliver").get("access_log.503")
-        return len(found[0]["attempts"]) if found else 0
-
-    wait_until(attempts, 60, "a second attempt")
+def test_entry_with_earlier_attempts_links_their_logs(tab: Tab) -> None:
     tab.open(f"{PAGE}?dag_id=flaky&status=503")
     page = opened(tab, "release-v3", "retrying")
     expect(page.get_by_role("link", name="Try 1", exact=True)).to_have_attribute(
@@ -454,7 +467,14 @@ def test_entry_that_is_missing_shows_an_error(tab: Tab) -> None:
 # What can be done
 
 
-def test_redeliver_after_confirmation_sends_the_same_ids(tab: Tab, receiver: Receiver) -> None:
+def forgive_missing_entry(tab: Tab) -> None:
+    """Drop the errors about an opened entry whose task runs: its records are away until the task ends."""
+    tab.trouble = [said for said in tab.trouble if not ("404" in said and "/access-log/entry?" in said)]
+
+
+def test_redeliver_after_confirmation_sends_the_same_ids(
+    tab: Tab, airflow: Airflow, runs: dict[str, str], receiver: Receiver
+) -> None:
     before = {item.header("webhook-id") for item in receiver.received("/hook")}
     count = len(receiver.received("/hook"))
     tab.open(f"{PAGE}?dag_id=deploy")
@@ -469,11 +489,27 @@ def test_redeliver_after_confirmation_sends_the_same_ids(tab: Tab, receiver: Rec
     tab.page.get_by_role("button", name="Redeliver").click()
     tab.page.get_by_role("alertdialog").get_by_role("button", name="Send again").click()
     expect(tab.page.get_by_role("alertdialog")).to_be_hidden()
-    receiver.wait_for(count + 2, 60, path="/hook")
+    receiver.wait_for(count + 2, 180, path="/hook")
     assert {item.header("webhook-id") for item in receiver.received("/hook")} == before
     expect(entry_of(tab, "release-v2", "delivered").get_by_role("cell").last).to_have_text(
-        "2", timeout=60_000
+        "2", timeout=180_000
     )
+    assert airflow.rest.wait_for_run("deploy", runs["delivered"]) == "success"
+    forgive_missing_entry(tab)
+
+
+NOTE_DELIVERED = """
+    text => {
+        const isShown = () => [...document.querySelectorAll("[data-testid=access-log-entry]")].some(
+            row => row.textContent.includes(text) && row.querySelector("[data-result=delivered]")
+        );
+        globalThis.deliveredAt = 0;
+        new MutationObserver(() => {
+            if (!deliveredAt && isShown()) deliveredAt = Date.now() / 1000;
+        }).observe(document.body, { attributes: true, characterData: true, childList: true, subtree: true });
+    }
+"""
+"""Notes when the page shows an entry; this test would see it up to a second later."""
 
 
 def test_test_dialog_when_started_shows_its_delivery_within_5_s(
@@ -496,18 +532,20 @@ def test_test_dialog_when_started_shows_its_delivery_within_5_s(
     dialog.get_by_role("button", name="Send").click()
     expect(dialog).to_contain_text("The notification is not JSON")
     sample.fill(json.dumps(notification("release-v8")))
+    tab.page.evaluate(NOTE_DELIVERED, "release-v9")
     dialog.get_by_role("button", name="Send").click()
     expect(dialog.get_by_role("link", name="See the run")).to_be_visible()
     expect(dialog.get_by_role("link", name="See its entries")).to_be_visible()
     dialog.get_by_role("button", name="Close").click()
-    received = receiver.wait_for(count + 1, 60, path="/hook")[-1]
+    received = receiver.wait_for(count + 1, 180, path="/hook")[-1]
     assert received.json()["push_data"]["tag"] == "release-v9"
-    expect(entry_of(tab, "release-v9", "delivered")).to_be_visible(timeout=30_000)
-    assert time.time() - received.at <= 5
+    expect(entry_of(tab, "release-v9", "delivered")).to_be_visible()
+    assert 0 < tab.page.evaluate("globalThis.deliveredAt") - received.at <= 5
 
 
 def test_test_dialog_as_a_dry_run_sends_nothing_and_shows_its_entry(tab: Tab, receiver: Receiver) -> None:
-    count = len(receiver.received())
+    # Of this Dag's path only: the webhook of another Dag is retried at any time.
+    count = len(receiver.received("/hook"))
     tab.open(f"{PAGE}?dag_id=deploy")
     opened(tab, "release-v1", "delivered")
     tab.page.get_by_role("button", name="Test").click()
@@ -517,13 +555,14 @@ def test_test_dialog_as_a_dry_run_sends_nothing_and_shows_its_entry(tab: Tab, re
     dialog.get_by_role("button", name="Start the dry run").click()
     dialog.get_by_role("link", name="See its entries").click()
     row = entry_of(tab, "release-v10", "dry_run")
-    expect(row).to_be_visible(timeout=60_000)
+    expect(row).to_be_visible(timeout=180_000)
     expect(row.get_by_test_id("test-badge")).to_be_visible()
     page = opened(tab, "release-v10", "dry_run")
     expect(page.get_by_text("Nothing was sent.")).to_be_visible()
     assert "webhook-signature" not in shown_text(tab, "Request: headers")
     assert '"tag": "release-v10"' in shown_text(tab, "Request: body")
-    assert len(receiver.received()) == count
+    assert len(receiver.received("/hook")) == count
+    assert not [item for item in receiver.received() if b"release-v10" in item.body]
 
 
 def test_send_failed_again_with_3_of_5_failed_clears_these_three(
@@ -535,7 +574,7 @@ def test_send_failed_again_with_3_of_5_failed_clears_these_three(
         (dag_id, rest.trigger(dag_id, {"notification": notification(f"release-v5{number}", "team/five")}))
         for dag_id, number in started
     ]
-    ends = [rest.wait_for_run(dag_id, run_id, 120) for dag_id, run_id in runs_of]
+    ends = [rest.wait_for_run(dag_id, run_id) for dag_id, run_id in runs_of]
     assert ends == ["failed"] * 3 + ["success"] * 2
     receiver.script("/rejecting", Answer(200))
     rejected, delivered = len(receiver.received("/rejecting")), len(receiver.received("/hook"))
@@ -547,9 +586,9 @@ def test_send_failed_again_with_3_of_5_failed_clears_these_three(
     dialog.get_by_role("button", name="Clear 3 tasks").click()
     expect(dialog).to_contain_text("3 tasks cleared")
     dialog.get_by_role("button", name="Close").click()
-    receiver.wait_for(rejected + 3, 60, path="/rejecting")
+    receiver.wait_for(rejected + 3, 180, path="/rejecting")
     assert len(receiver.received("/hook")) == delivered
-    expect(tab.page.locator("[data-result=delivered]")).to_have_count(5, timeout=60_000)
+    expect(tab.page.locator("[data-result=delivered]")).to_have_count(5, timeout=180_000)
 
 
 def test_entry_of_an_answer_with_utf8_json_shows_it_indented(
@@ -557,14 +596,14 @@ def test_entry_of_an_answer_with_utf8_json_shows_it_indented(
 ) -> None:
     receiver.script("/rejecting", Answer(422, body='{"error": "Gültigkeit: 部署"}'.encode()))
     run = airflow.rest.trigger("rejecting", {"notification": notification("release-v60", "team/utf8")})
-    assert airflow.rest.wait_for_run("rejecting", run, 120) == "failed"
+    assert airflow.rest.wait_for_run("rejecting", run) == "failed"
     tab.open(f"{PAGE}?repository=team/utf8")
     opened(tab, "release-v60", "failed")
     assert shown_text(tab, "Response: body") == '{\n  "error": "Gültigkeit: 部署"\n}'
 
 
 def test_two_windows_that_redeliver_the_same_entry_both_end_well(
-    tab: Tab, browser: Browser, airflow: Airflow, receiver: Receiver
+    tab: Tab, browser: Browser, airflow: Airflow, runs: dict[str, str]
 ) -> None:
     other = browser.tab(airflow)
     for window in (tab, other):
@@ -577,9 +616,12 @@ def test_two_windows_that_redeliver_the_same_entry_both_end_well(
     # The second clear either clears the task again or is refused while it runs; the dialog tells which.
     expect(tab.page.get_by_role("alertdialog")).to_be_hidden()
     dialog = other.page.get_by_role("alertdialog")
-    wait_until(lambda: not dialog.is_visible() or dialog.get_by_role("alert").is_visible(), 20, "an outcome")
+    wait_until(lambda: not dialog.is_visible() or dialog.get_by_role("alert").is_visible(), 90, "an outcome")
+    # The tests that follow open entries of this run.
+    assert airflow.rest.wait_for_run("deploy", runs["delivered"]) == "success"
     for window in (tab, other):
         window.trouble = [said for said in window.trouble if "409" not in said]
+        forgive_missing_entry(window)
     assert other.trouble == []
 
 

@@ -15,6 +15,7 @@ from airflow_registry_triggers.hooks.watch_settings import WatchSettings
 from tests.browser.looks import LOOKS, picture_of, violations
 from tests.harness.airflow_home import AirflowHome
 from tests.harness.airflow_process import Airflow
+from tests.harness.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.browser.conftest import Browser, Tab
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 FORM = "[role=dialog]"
 REGISTRY = "Container Registry (OCI)"
@@ -92,7 +93,13 @@ def open_extra_fields(tab: Tab, form: Locator) -> None:
 
 
 def labels_of(form: Locator) -> list[str]:
-    return [label.strip() for label in form.locator("label:visible").all_inner_texts()]
+    """Return the labels below id and type of the Connection."""
+    return [label.strip() for label in form.locator("label:visible").all_inner_texts()][2:]
+
+
+def wait_for_labels(form: Locator, last: str) -> None:
+    """Wait until the last label is shown: the fields need not appear at once."""
+    wait_until(lambda: labels_of(form)[-1:] == [last], 60, f"the field {last}")
 
 
 def faults(tab: Tab) -> list[str]:
@@ -105,8 +112,8 @@ def test_form_has_its_labels_placeholders_order_and_no_serious_violation(
 ) -> None:
     tab = browser.tab(airflow)
     form = open_form(tab, kind)
-    _, _, *labels = labels_of(form)
-    assert labels == list(STANDARD_FIELDS[kind])
+    wait_for_labels(form, list(STANDARD_FIELDS[kind])[-1])
+    assert labels_of(form) == list(STANDARD_FIELDS[kind])
     for label, placeholder in STANDARD_FIELDS[kind].items():
         field = form.get_by_label(label, exact=True)
         assert (field.get_attribute("placeholder") or "") == placeholder
@@ -116,8 +123,9 @@ def test_form_has_its_labels_placeholders_order_and_no_serious_violation(
     picture_of(form, name)
     open_extra_fields(tab, form)
     assert faults(tab) == []
-    _, _, *labels = labels_of(form)
     first, last = EXTRA_FIELDS[kind], LAST_FIELDS[kind]
+    wait_for_labels(form, last[-1])
+    labels = labels_of(form)
     assert (labels[: len(first)], labels[-len(last) :]) == (first, last)
     if kind == REGISTRY:
         picture_of(form, f"{name}-extra", above=form.locator("label", has_text="Cloud Connection"))

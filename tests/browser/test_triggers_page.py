@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from tests.browser.conftest import Browser, Tab
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 PAGE = "/plugin/registry-triggers"
 PART = "[data-testid=triggers]"
@@ -120,7 +120,9 @@ def fill(rows: TriggerRows) -> None:
     rows.set_statuses(statuses)
     rows.age_watchers(100_000)
     rows.update_dags(["idle"], is_paused=True)
-    rows.add_run("releases", "triggered", delivered="204", tag="1.5.0", age=300, repository="team/releases")
+    rows.add_run(
+        "releases", "triggered", delivered="204", tag="1.5.0", age=5 * 3600, repository="team/releases"
+    )
     rows.add_run("nightly", "untriggered", tag="1.4.0-rc.1", reason=EVIL)
     rows.add_run(
         "rejected",
@@ -221,7 +223,7 @@ def test_view_opened_from_the_navigation_shows_every_state_in_order(tab: Tab) ->
         "Storm held",
         "Ready, 214 tags",
         "812 pushes are held, more than storm_limit 500. Raise storm_limit to send them.",
-        "1.5.0 was delivered 5 min ago (204).",
+        "1.5.0 was delivered 5 h ago (204).",
         "404: rejected. Fix the receiver, then clear the task.",
         "Paused. Airflow queues no asset events for a paused Dag.",
     ):
@@ -338,7 +340,9 @@ def test_dry_run_starts_a_run_whose_conf_sends_nothing(tab: Tab, airflow: Airflo
     opened(tab, "flaky.match").get_by_role("button", name="Dry run").click()
     dialog = tab.page.get_by_role("alertdialog")
     expect(dialog.get_by_label("Dry run (send nothing)")).to_be_checked()
-    assert tab.page.evaluate("document.querySelector('[role=alertdialog]').contains(document.activeElement)")
+    tab.page.wait_for_function(
+        "document.querySelector('[role=alertdialog]').contains(document.activeElement)"
+    )
     dialog.get_by_label("Tag of the test").fill("3.0.0")
     with tab.page.expect_request("**/dagRuns") as asking:
         dialog.get_by_role("button", name="Start the dry run").click()
