@@ -108,8 +108,5 @@ def airflow(home: AirflowHome, registry: DockerRegistry) -> Iterator[Airflow]:
     home.write_dag("event_driven.py", EVENT_DRIVEN)
     home.copy_dag(QUEUE_DAGS)
     home.write_dag("deferred.py", DEFERRED)
-    running = Airflow(home)
-    try:
-        yield running.start(timeout=240)
-    finally:
-        running.stop()
+    with Airflow(home) as running:
+        yield running

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.harness.docker_registry import DockerRegistry
     from tests.harness.receiver import Receiver
 
-SECONDS = 100
+SECONDS = 240
 """Until a delivery, on a busy machine; a poll is due only after an hour."""
 
 EARLY = [f"early/app{number}" for number in range(5)]
@@ -27,6 +27,13 @@ def push(registry: DockerRegistry, repository: str, *tags: str) -> str:
     return images.put_image(registry, images.Image(f"{repository}-{next(_labels)}"), repository, tags)
 
 
+def stored(airflow: Airflow, repository: str, conn_id: str = "registry_default") -> list[str]:
+    """Return the state of each asset of a repository as text."""
+    assets = airflow.rest.api("GET", "/assets", limit=100)["assets"]
+    found = [a["id"] for a in assets if a["uri"].partition("?")[0] == f"oci://{conn_id}/{repository}"]
+    return [str(airflow.rest.api("GET", f"/assets/{asset}/state-store")) for asset in found]
+
+
 def begin(airflow: Airflow, repository: str, *dag_ids: str, conn_id: str = "registry_default") -> None:
     """Unpause Dags and wait for the baseline of each of their assets."""
     for dag_id in dag_ids:
@@ -34,10 +41,7 @@ def begin(airflow: Airflow, repository: str, *dag_ids: str, conn_id: str = "regi
         airflow.rest.unpause(dag_id)
 
     def have_baselines() -> bool:
-        assets = airflow.rest.api("GET", "/assets", limit=100)["assets"]
-        found = [a["id"] for a in assets if a["uri"].partition("?")[0] == f"oci://{conn_id}/{repository}"]
-        stores = [airflow.rest.api("GET", f"/assets/{asset}/state-store") for asset in found]
-        return sum("head" in str(store) for store in stores) >= len(dag_ids)
+        return sum("head" in state for state in stored(airflow, repository, conn_id)) >= len(dag_ids)
 
     wait_until(have_baselines, SECONDS, f"the baseline of {repository}", interval=0.3)
 

@@ -12,14 +12,14 @@ import pytest
 
 from tests.harness.processes import wait_until
 from tests.harness.push_mode import distribution_body, send_webhook
-from tests.integration.push_mode.scene import SECONDS, begin, push, pushes
+from tests.integration.push_mode.scene import SECONDS, begin, push, pushes, stored
 
 if TYPE_CHECKING:
     from tests.harness.airflow_process import Airflow
     from tests.harness.docker_registry import DockerRegistry
     from tests.harness.receiver import Receiver
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1200)]
 
 PAUSED = "paused/app"
 
@@ -33,7 +33,12 @@ def requests_of(registry: DockerRegistry, text: str) -> list[str]:
 
 
 def wait_until_nobody_watches(airflow: Airflow, registry: DockerRegistry) -> None:
-    """Send hints for tags that do not exist until a hint causes no request."""
+    """Wait until Airflow has detached the watcher, and a hint for a tag that does not exist causes no request."""
+    wait_until(
+        lambda: any("outbox.detached" in state for state in stored(airflow, PAUSED)),
+        SECONDS,
+        "the detachment",
+    )
     numbers = itertools.count()
 
     def is_ignored() -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.harness.docker_registry import DockerRegistry
     from tests.harness.receiver import Receiver
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1200)]
 
 
 def store_event(airflow: Airflow, asset: str, body: bytes) -> None:
