@@ -17,6 +17,7 @@ from sqlalchemy import select
 
 from airflow_registry_triggers import RegistryPushSensor, TriggerMatchOperator, WebhookDeliverOperator
 from tests.harness.dag_test import run_dag
+from tests.harness.processes import wait_until
 from tests.harness.receiver import Answer
 
 pytestmark = pytest.mark.airflow
@@ -61,8 +62,9 @@ def seeded(chain, dag):
     chain.push("v0")
     push = dag.get_task("push")
     deferrable, push.deferrable = push.deferrable, False
+    timeout, push.timeout = push.timeout, min(push.timeout, 1.5)
     first = run_dag(dag)
-    push.deferrable = deferrable
+    push.deferrable, push.timeout = deferrable, timeout
     assert first.states["push"] == "skipped"
     assert chain.bodies() == []
 
@@ -77,10 +79,21 @@ def notification(tag="release-v1", **event):
 
 def test_sensor_deferred_until_a_push_returns_it(chain):
     with new_dag() as dag:
-        sensor(chain, deferrable=True, timeout=60)
+        sensor(chain, deferrable=True, timeout=180)
     seeded(chain, dag)
     digests = []
-    pusher = threading.Timer(1.5, lambda: digests.append(chain.push("late")))
+    listing = f"/v2/{chain.repository}/tags/list"
+
+    def polls():
+        return sum(line.path.partition("?")[0] == listing for line in chain.registry.requests())
+
+    def push_after_the_deferral():
+        # The first poll is the worker's own, the second is that of the Airflow trigger.
+        wait_until(lambda: polls() >= 2, 120, "two polls")
+        digests.append(chain.push("late"))
+
+    chain.registry.forget_requests()
+    pusher = threading.Thread(target=push_after_the_deferral)
     pusher.start()
     run = run_dag(dag)
     pusher.join()

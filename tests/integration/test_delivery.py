@@ -87,14 +87,17 @@ def test_deliver_with_a_template_that_renders_no_json_blocks_only_that_one(chain
 
 
 def test_deliver_of_40_sends_16_at_a_time(chain):
-    running, most, lock = 0, 0, threading.Lock()
+    running, most, lock, are_16 = 0, 0, threading.Lock(), threading.Event()
 
     def count(_):
         nonlocal running, most
         with lock:
             running += 1
             most = max(most, running)
-        time.sleep(0.3)
+            if running == 16:
+                are_16.set()
+        are_16.wait(10)
+        time.sleep(0.3)  # for the one that must not come
         with lock:
             running -= 1
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import threading
+import time
 from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -22,7 +24,7 @@ from tests.harness.receiver import Answer, Receiver
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 
 TOTAL = 200
 QUICK = 40
@@ -102,12 +104,14 @@ def airflow(receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield running
 
 
-def begin(airflow: Airflow, receiver: Receiver, name: str, ending: int = 0) -> str:
-    """Start a delivery, and wait until 16 attempts are under way: some end within a second, the others hang."""
-    slow = [Answer(delay=1)] * ending + [Answer(delay=30)] * (16 - ending)
+def begin(
+    airflow: Airflow, receiver: Receiver, name: str, ending: int = 0, held: threading.Event | None = None
+) -> str:
+    """Start a delivery, and wait until 16 attempts are under way: some end after an event, the others hang."""
+    slow = [Answer(held=held)] * ending + [Answer(delay=50)] * (16 - ending)
     receiver.script(f"/{name}", *[Answer(delay=0.02)] * QUICK, *slow, Answer())
     run = airflow.rest.trigger(name)
-    airflow.rest.wait_for_state(name, run, "deliver", ["running"], timeout=60)
+    airflow.rest.wait_for_state(name, run, "deliver", ["running"])
     receiver.wait_for(QUICK + 16, 60, path=f"/{name}")
     return run
 
@@ -124,7 +128,7 @@ def check_first_try(airflow: Airflow, name: str, run: str, cut: int) -> None:
 
 def check_retried(airflow: Airflow, receiver: Receiver, name: str, run: str, cut: int) -> None:
     """Check that each request has a record, and that only the cut attempts were sent once more."""
-    assert airflow.rest.wait_for_run(name, run, timeout=90) == "success"
+    assert airflow.rest.wait_for_run(name, run) == "success"
     check_first_try(airflow, name, run, cut)
     records = airflow.rest.xcoms(name, run, "deliver")["access_log.200"]
     recorded = {record["trigger_log_id"].partition("/")[0]: 1 + len(record["attempts"]) for record in records}
@@ -143,8 +147,11 @@ def task_process(airflow: Airflow, run: str, name: str) -> int:
 def test_delivery_ended_by_sigterm_records_cut_attempts_and_repeats_only_these(
     airflow: Airflow, receiver: Receiver
 ) -> None:
-    run = begin(airflow, receiver, "sigterm", ending=8)
+    answered = threading.Event()
+    run = begin(airflow, receiver, "sigterm", ending=8, held=answered)
     os.kill(task_process(airflow, run, "sigterm"), signal.SIGTERM)
+    time.sleep(0.3)  # the task stops before it sees an answer, and gives its attempts 2 s
+    answered.set()
     check_retried(airflow, receiver, "sigterm", run, cut=8)
 
 
@@ -160,7 +167,7 @@ def test_delivery_marked_as_failed_has_a_record_of_each_request(airflow: Airflow
     pid = task_process(airflow, run, "marked")
     path = f"/dags/marked/dagRuns/{run}/taskInstances/deliver"
     airflow.rest.api("PATCH", path, {"new_state": "failed"})
-    wait_until(lambda: not psutil.pid_exists(pid), 60, "the task to end")
+    wait_until(lambda: not psutil.pid_exists(pid), 180, "the task to end")
     assert airflow.rest.wait_for_run("marked", run) == "failed"
     check_first_try(airflow, "marked", run, cut=16)
     assert sum(received_ids(receiver, "marked").values()) == QUICK + 16
@@ -171,10 +178,9 @@ def test_delivery_whose_state_store_refuses_writes_pauses_and_resumes(
 ) -> None:
     rest = airflow.rest
     receiver.script("/store", Answer(delay=0.1))
-    database = airflow.home.database.removeprefix("sqlite:///")
 
     def execute(*statements: str) -> None:
-        with closing(sqlite3.connect(database, timeout=60)) as connection:
+        with closing(sqlite3.connect(airflow.home.database_file, timeout=60)) as connection:
             for statement in statements:
                 connection.execute(statement)
             connection.commit()
@@ -191,13 +197,13 @@ def test_delivery_whose_state_store_refuses_writes_pauses_and_resumes(
     try:
         run = rest.trigger("store")
         receiver.wait_for(1, 120, path="/store")
-        wait_until(lambda: refusals(run) >= 1, 90, "the first refused write")
+        wait_until(lambda: refusals(run) >= 1, 180, "the first refused write")
         paused_at = wait_until(lambda: len(receiver.received("/store")), 10, "the first webhooks")
         wait_until(lambda: refusals(run) >= 3, 90, "two more refused writes")
         assert len(receiver.received("/store")) <= paused_at + 16, "attempts under way end, no other begins"
         assert paused_at < 600
     finally:
         execute("DROP TRIGGER refuse_INSERT", "DROP TRIGGER refuse_UPDATE")
-    assert rest.wait_for_run("store", run, timeout=90) == "success"
+    assert rest.wait_for_run("store", run) == "success"
     assert any("sending resumes" in str(line["event"]) for line in rest.log("store", run, "deliver"))
     assert sorted(received_ids(receiver, "store").values()) == [1] * 600

@@ -48,7 +48,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def post(receiver: Receiver, path: str, body: bytes = b"") -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(receiver.host, receiver.port, timeout=5)
+    connection = http.client.HTTPConnection(receiver.host, receiver.port, timeout=30)
     try:
         connection.request("POST", path, body=body, headers={"X-Case": "kept As-is"})
         answer = connection.getresponse()
@@ -61,7 +61,7 @@ class TestProcess:
     def test_stop_with_sigterm_ignored_kills_the_process_and_its_children(self, tmp_path: Path) -> None:
         log = tmp_path / "family.log"
         process = Process("family", [sys.executable, "-c", FAMILY], log).start()
-        child = int(wait_until(lambda: log.read_text().strip(), 10, "the child's id", process=process))
+        child = int(wait_until(lambda: log.read_text().strip(), 60, "the child's id", process=process))
         assert os.getsid(child) == process.pid
         process.stop(timeout=0.3)
         assert not process.alive
@@ -75,7 +75,7 @@ class TestProcess:
             "print('up', flush=True)\ntime.sleep(60)"
         )
         process = Process("gentle", [sys.executable, "-c", script], log).start()
-        wait_until(lambda: "up" in log.read_text(), 10, "the process", process=process)
+        wait_until(lambda: "up" in log.read_text(), 60, "the process", process=process)
         process.stop()
         assert "bye" in log.read_text()
 
@@ -83,14 +83,14 @@ class TestProcess:
         process = Process("twice", [sys.executable, "-c", "print('here')"], tmp_path / "log")
         for count in (1, 2):
             process.start()
-            wait_until(lambda: not process.alive, 10, "its end")
+            wait_until(lambda: not process.alive, 60, "its end")
             assert process.log.read_text().count("here") == count
         process.stop()
 
     def test_wait_until_with_an_ended_process_raises_its_output(self, tmp_path: Path) -> None:
         process = Process("short", [sys.executable, "-c", "print('the reason')"], tmp_path / "log").start()
         with pytest.raises(ProcessFailed, match=r"(?s)short ended while waiting for spring.*the reason"):
-            wait_until(lambda: False, 10, "spring", process=process)
+            wait_until(lambda: False, 60, "spring", process=process)
 
     def test_wait_until_after_its_timeout_raises(self, tmp_path: Path) -> None:
         with pytest.raises(TimeoutError, match="waited 0.2 s for nothing"):
@@ -145,7 +145,7 @@ class TestDockerRegistry:
         registry.forget_requests()
         registry.request("GET", "/v2/")
         registry.request("GET", "/v2/no/such/tags/list?n=5")
-        wait_until(lambda: len(registry.requests()) >= 2, 5, "the log")
+        wait_until(lambda: len(registry.requests()) >= 2, 60, "the log")
         assert [(line.method, line.path, line.status) for line in registry.requests()] == [
             ("GET", "/v2/", 200),
             ("GET", "/v2/no/such/tags/list?n=5", 404),
@@ -167,7 +167,7 @@ class TestDockerRegistry:
             digest = images.push(registry, images.Image("guarded"), "team/app", "v1")
             assert images.pull(registry, "team/app", digest, tmp_path / "pulled") == digest
             with pytest.raises(urllib.error.HTTPError, match="401"):
-                urllib.request.urlopen(registry.url + "/v2/", timeout=5)
+                urllib.request.urlopen(registry.url + "/v2/", timeout=30)
 
     def test_docker_registry_with_a_ca_serves_https(self, tmp_path: Path) -> None:
         ca = trustme.CA()
@@ -175,10 +175,10 @@ class TestDockerRegistry:
             digest = images.push(registry, images.Image("tls"), "team/app", "v1")
             assert images.pull(registry, "team/app", digest, tmp_path / "pulled") == digest
             trusting = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
-            with urllib.request.urlopen(registry.url + "/v2/", timeout=5, context=trusting) as answer:
+            with urllib.request.urlopen(registry.url + "/v2/", timeout=30, context=trusting) as answer:
                 assert answer.status == 200
             with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
-                urllib.request.urlopen(registry.url + "/v2/", timeout=5)
+                urllib.request.urlopen(registry.url + "/v2/", timeout=30)
 
 
 class TestReceiver:
@@ -212,7 +212,7 @@ class TestReceiver:
         assert time.monotonic() - start >= 0.3
 
     def test_receiver_with_a_chunked_body_reads_it(self, receiver: Receiver) -> None:
-        connection = http.client.HTTPConnection(receiver.host, receiver.port, timeout=5)
+        connection = http.client.HTTPConnection(receiver.host, receiver.port, timeout=30)
         connection.request(
             "POST",
             "/",

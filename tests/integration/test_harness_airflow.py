@@ -28,6 +28,8 @@ from tests.harness.redis import CELERY_COMPONENTS, Redis, celery_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.timeout(600)
+
 
 @pytest.mark.airflow
 @pytest.mark.usefixtures("airflow_db")
@@ -173,12 +175,12 @@ class TestAirflow:
 
     def test_airflow_with_a_broken_file_reports_an_import_error(self, airflow: Airflow) -> None:
         airflow.home.write_dag("broken.py", "raise RuntimeError('rule 17')  # airflow DAG")
-        errors = wait_until(airflow.rest.import_errors, 30, "the import error")
+        errors = wait_until(airflow.rest.import_errors, 120, "the import error")
         assert "rule 17" in errors["broken.py"]
         with pytest.raises(RuntimeError, match="rule 17"):
             airflow.rest.wait_for_dag("no_such")
         (airflow.home.dags_folder / "broken.py").unlink()
-        wait_until(lambda: not airflow.rest.import_errors(), 30, "the import error to go")
+        wait_until(lambda: not airflow.rest.import_errors(), 120, "the import error to go")
 
     def test_airflow_with_two_users_checks_roles_and_passwords(self, airflow: Airflow) -> None:
         looker = airflow.rest_as("looker")

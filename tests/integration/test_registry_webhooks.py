@@ -25,7 +25,7 @@ from tests.harness.push_mode import SECRET, distribution_body, send_webhook
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
 PREVIOUS = "planted-secret-of-the-year-before"
 UNPROVEN = "planted-secret-of-somebody-else"
@@ -176,7 +176,7 @@ def test_endpoint_without_database_answers_503_and_recovers(
         assert send_webhook(airflow.home.url, PUSH, conn_id="never_seen").status == 503
     finally:
         postgres.start()
-    wait_until(lambda: send_webhook(airflow.home.url, PUSH).status == 202, 30, "the endpoint to recover")
+    wait_until(lambda: send_webhook(airflow.home.url, PUSH).status == 202, 120, "the endpoint to recover")
 
 
 def test_endpoint_after_all_of_this_has_no_secret_in_its_log(airflow: Airflow) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.harness.docker_registry import DockerRegistry
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1200)]
 
 GOOD = tuple(f"good{number}" for number in range(5))
 
@@ -74,7 +74,7 @@ def airflow(
 
 
 def write(airflow: Airflow, text: str) -> None:
-    (airflow.home.dags_folder / "registry_triggers.yaml").write_text(text)
+    airflow.home.write_dag("registry_triggers.yaml", text)
 
 
 def push(registry: DockerRegistry, name: str, tag: str) -> None:
@@ -105,23 +105,23 @@ def test_bad_entry_among_good_ones_stops_none_and_loses_no_push(
 ) -> None:
     everyone = (*GOOD, "patient", "sleeping")
     for name in everyone:
-        airflow.rest.wait_for_dag(f"trigger.{name}", timeout=120)
+        airflow.rest.wait_for_dag(f"trigger.{name}", timeout=180)
     for name in everyone:
-        wait_until(lambda name=name: "head" in str(state_of(airflow, name)), 120, f"the baseline of {name}")
+        wait_until(lambda name=name: "head" in str(state_of(airflow, name)), 180, f"the baseline of {name}")
     for name in everyone:
         push(registry, name, "v1")
     expected = {(name, "v1") for name in everyone}
-    wait_until(lambda: delivered(receiver) == expected, 120, "the first push of each trigger", interval=0.5)
+    wait_until(lambda: delivered(receiver) == expected, 180, "the first push of each trigger", interval=0.5)
 
     write(airflow, file_of(**BAD, **ASLEEP))
     wait_until(
-        lambda: tags_of(airflow, "trigger.patient") == {"registry-trigger", "held"}, 90, "the held Dag"
+        lambda: tags_of(airflow, "trigger.patient") == {"registry-trigger", "held"}, 180, "the held Dag"
     )
-    wait_until(lambda: "disabled" in tags_of(airflow, "trigger.sleeping"), 90, "the disabled Dag")
+    wait_until(lambda: "disabled" in tags_of(airflow, "trigger.sleeping"), 180, "the disabled Dag")
     # A watcher that Airflow has not detached yet would emit its push to a Dag that no longer listens.
     for name in ("patient", "sleeping"):
         wait_until(
-            lambda name=name: "outbox.detached" in str(state_of(airflow, name)), 90, f"{name} to be detached"
+            lambda name=name: "outbox.detached" in str(state_of(airflow, name)), 180, f"{name} to be detached"
         )
     # Airflow would delete the state of an asset that no Dag names about a minute after that.
     held_since = time.monotonic()
@@ -129,7 +129,7 @@ def test_bad_entry_among_good_ones_stops_none_and_loses_no_push(
         push(registry, name, "v2")
     expected |= {(name, "v2") for name in GOOD}
     wait_until(
-        lambda: delivered(receiver) >= expected, 120, "the second push of each good trigger", interval=0.5
+        lambda: delivered(receiver) >= expected, 180, "the second push of each good trigger", interval=0.5
     )
     assert airflow.rest.import_errors() == {}
     for name in GOOD:
@@ -147,7 +147,7 @@ def test_bad_entry_among_good_ones_stops_none_and_loses_no_push(
     expected |= {("patient", "v2"), ("sleeping", "v2")}
     wait_until(
         lambda: delivered(receiver) == expected,
-        120,
+        180,
         "the pushes of the held and the disabled trigger",
         interval=0.5,
     )

@@ -31,7 +31,7 @@ from tests.integration.trigger_rows import TriggerRows, status_row
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
 TODAY = datetime(2026, 1, 1)
 CLOCK = r"(\d{4}-\d\d-\d\d )?\d\d:\d\d"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.harness.docker_registry import DockerRegistry
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1200)]
 
 ROOT = Path(__file__).resolve().parents[2]
 LIST = "/registry-triggers/triggers"
@@ -153,7 +153,7 @@ def home(
 def airflow(home: AirflowHome) -> Iterator[Airflow]:
     with Airflow(home, COMPONENTS) as running:
         for name in (*REPOSITORIES, "faulty", "sensing"):
-            running.rest.wait_for_dag(name, 90)
+            running.rest.wait_for_dag(name)
         yield running
 
 
@@ -171,10 +171,17 @@ def has_polled(airflow: Airflow, names: tuple[str, ...]) -> bool:
     return all(watcher["polled_at"] for name in names for watcher in rows[name]["watchers"])
 
 
-def wait_for(airflow: Airflow, states: dict[str, str], timeout: float = 120) -> dict[str, dict[str, Any]]:
+def wait_for(
+    airflow: Airflow, states: dict[str, str], *, waiting: str = "", timeout: float = 240
+) -> dict[str, dict[str, Any]]:
+    """Wait until triggers have these states at once, and one of them also waits for its next attempt."""
+
     def reached() -> bool:
         found.update(shown(airflow))
-        return all(found.get(name, {}).get("state") == state for name, state in states.items())
+        # While a retry is under way, the trigger has no next attempt.
+        return all(found.get(name, {}).get("state") == state for name, state in states.items()) and bool(
+            not waiting or found[waiting]["next_attempt_at"]
+        )
 
     found: dict[str, dict[str, Any]] = {}
     try:
@@ -192,7 +199,7 @@ def test_each_state_is_reached_in_a_real_airflow(
     rest.pause("paused")
     home.write_dag("faulty.py", FAULTY + "\n    raise ValueError('a fault')\n")
     watched = ("waiting", "nightly", "rejected", "retrying", "good", "storming")
-    wait_until(lambda: has_polled(airflow, watched), 120, "the first reports of the watchers", interval=1)
+    wait_until(lambda: has_polled(airflow, watched), 240, "the first reports of the watchers", interval=1)
     rows = wait_for(airflow, dict.fromkeys(watched, "baseline"))
     assert rows["waiting"]["why"] == "1 tag recorded; no push since."
     assert rows["waiting"]["watchers"][0]["requests"] >= 1
@@ -203,7 +210,7 @@ def test_each_state_is_reached_in_a_real_airflow(
     push(registry, "good", "v1")
     push(registry, "storming", "v1", "v2", "v3", "v4", "v5", "v6")
     run_id = rest.trigger("sensing")
-    rest.wait_for_run("sensing", run_id, 90)
+    rest.wait_for_run("sensing", run_id)
     expected = {
         "paused": "paused",
         "faulty": "broken",
@@ -218,7 +225,7 @@ def test_each_state_is_reached_in_a_real_airflow(
     }
     if importlib.util.find_spec("airflow_registry_triggers.trigger_file"):
         expected |= {"trigger.held": "broken", "trigger.disabled": "paused"}
-    rows = wait_for(airflow, expected)
+    rows = wait_for(airflow, expected, waiting="retrying")
     sentences = {name: row["why"] for name, row in rows.items()}
     for name, wanted in {
         "paused": r"Paused\. Airflow queues no asset events for a paused Dag\.",
@@ -259,7 +266,7 @@ def home_status(home: AirflowHome) -> int:
     import subprocess
 
     command = [str(home.program), "registry-triggers", "status", "--problems"]
-    return subprocess.run(command, env=home.env, capture_output=True, timeout=120, check=False).returncode
+    return subprocess.run(command, env=home.env, capture_output=True, timeout=240, check=False).returncode
 
 
 def test_a_dry_run_sends_nothing_and_is_not_the_last_push(airflow: Airflow, receiver: Receiver) -> None:
@@ -268,7 +275,7 @@ def test_a_dry_run_sends_nothing_and_is_not_the_last_push(airflow: Airflow, rece
     repository = {"name": "good", "namespace": "states", "repo_full_name": "states/good"}
     conf = {"notification": {"push_data": push_data, "repository": repository}, "dry_run": True}
     run_id = airflow.rest.trigger("good", conf)
-    assert airflow.rest.wait_for_run("good", run_id, 90) == "success"
+    assert airflow.rest.wait_for_run("good", run_id) == "success"
     assert len(deliveries_of(receiver, "good")) == before
     row = shown(airflow)["good"]
     assert (row["last_push"]["tag"], row["last_delivery"]["status"]) == ("v1", "204")
