@@ -182,6 +182,8 @@ class AirflowHome:
             ("scheduler", "scheduler_idle_sleep_time"): "0.1",
             ("scheduler", "enable_health_check"): "False",
             ("usage_data_collection", "enabled"): "False",
+            # A busy api-server needs longer than 5 s for its first answer, and a start that is repeated fails.
+            ("workers", "execution_api_timeout"): "60",
         }
 
 
