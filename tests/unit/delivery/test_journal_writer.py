@@ -73,7 +73,7 @@ async def test_wait_until_writable_with_a_store_down_for_long_ends_the_try(store
     writer = writer_of(store, [])
     store.is_down = True
     writer.start()
-    await until(lambda: store.failed_writes >= 1)
+    await until(lambda: store.failed_writes >= 2)  # by then the first failure has paused the sending
     with pytest.raises(JournalUnavailable, match="could not be written"):
         await writer.wait_until_writable()
     await writer.close(tries=1)
@@ -94,7 +94,7 @@ async def test_release_ends_a_wait(store):
     writer = writer_of(store, [])
     store.is_down = True
     writer.start()
-    await until(lambda: store.failed_writes >= 1)
+    await until(lambda: store.failed_writes >= 2)  # by then the first failure has paused the sending
     waiting = asyncio.create_task(writer.wait_until_writable())
     writer.release()
     await asyncio.wait_for(waiting, 60)
