@@ -165,7 +165,7 @@ def _parsed(text: object) -> URL | None:
     try:
         url = URL(text)
         _ = url.port
-    except ValueError:
+    except (ValueError, IndexError):  # yarl raises the latter for http://[]@
         return None
     return None if url.port == 0 else url
 

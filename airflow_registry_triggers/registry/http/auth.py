@@ -205,7 +205,7 @@ class Authenticator:
         try:
             realm = URL(text)
             usable = bool(realm.host) and realm.user is None and text.isprintable()
-        except ValueError:
+        except (ValueError, IndexError):  # yarl raises the latter for http://[]@
             realm, usable = URL(), False
         if not usable or realm.scheme not in ("https", "http"):
             raise _refused(f"{self._origin}: the realm in its challenge is not an http or https URL")

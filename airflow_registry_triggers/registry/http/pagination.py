@@ -187,10 +187,9 @@ def next_page(current: URL, link: str, where: str, requested_host: str | None = 
         try:
             page = current.join(URL(link, encoded=True))
             if _is_own(page, {current.raw_host, requested_host}):
-                path = page.raw_path_qs
-                return _with_prefix(current, current.origin().join(URL(path, encoded=True)))
+                return _with_prefix(current, _at_origin(current, page.raw_path_qs))
             problem = "names another host"
-        except ValueError:
+        except (ValueError, IndexError):  # yarl raises the latter for http://[]@
             pass
     raise RegistryError(
         f"{where}: the link to the next page {problem}. The whole listing is discarded; the stored state "
@@ -216,5 +215,10 @@ def _with_prefix(current: URL, page: URL) -> URL:
     here, there = current.raw_path, page.raw_path
     shorter = there.removeprefix("/v2")
     if there != here and shorter.endswith(_SUFFIX) and here.endswith(shorter):
-        return current.origin().join(URL(f"{here}?{page.raw_query_string}", encoded=True))
+        return _at_origin(current, f"{here}?{page.raw_query_string}")
     return page
+
+
+def _at_origin(current: URL, path: str) -> URL:
+    """Return the URL of a path; ``join`` would take the beginning of ``//name/x`` for a host."""
+    return URL(f"{current.origin()}{path}", encoded=True)

@@ -65,7 +65,7 @@ def parse_proxy(text: str, source: str = "proxy") -> Proxy:
         url = URL(text.strip() if "://" in text else f"http://{text.strip()}")
         usable = url.scheme in ("http", "https") and bool(url.host) and url.port != 0
         usable = usable and text.strip().isprintable() and " " not in text.strip()
-    except ValueError:
+    except (ValueError, IndexError):  # yarl raises the latter for http://[]@
         url, usable = URL(), False
     username, password = url.user or "", url.password or ""
     # RFC 7617: a colon ends the user name, and no control character is allowed.

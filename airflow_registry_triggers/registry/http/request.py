@@ -212,7 +212,7 @@ def _target(answer: Answer, request: Request) -> URL:
     try:
         target = url.join(URL(answer.headers["Location"]))
         usable = target.scheme in ("http", "https") and bool(target.host) and target.user is None
-    except ValueError:
+    except (ValueError, IndexError):  # yarl raises the latter for http://[]@
         target, usable = url, False
     if not usable:
         raise RegistryError(

@@ -91,7 +91,7 @@ def test_registry_name_of_a_base_url_leaves_out_the_default_port(text, name):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "r.example", "ftp://r", "http://", "http://u:planted@r", "http://r?planted", "http://r:0", "http://r x"]
+    "text", ["", "r.example", "ftp://r", "http://", "http://u:planted@r", "http://r?planted", "http://r:0", "http://r x", "http://[]@"]
 )  # fmt: skip
 def test_base_of_an_invalid_url_raises_an_error_without_secrets(text):
     with pytest.raises(ValueError) as error:

@@ -319,6 +319,7 @@ async def test_client_with_a_password_without_username_sends_it_to_no_realm(bear
 @pytest.mark.parametrize(
     "realm",
     [
+        "http://[]@",
         "",
         "token",
         "/token",

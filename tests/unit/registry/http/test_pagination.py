@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from yarl import URL
 
@@ -105,7 +105,10 @@ def test_next_page_after_a_redirect_may_name_the_requested_host() -> None:
     assert page.origin() == HERE.origin()
 
 
-@given(st.text(max_size=60) | st.from_regex(r"(https?:)?//[a-z.:@\[\]0-9]{0,20}/[a-z?=&/%]{0,20}"))
+@given(st.text(max_size=60) | st.from_regex(r"(https?:)?/{2,5}[a-z.:@\[\]0-9]{0,20}/[a-z?=&/%]{0,20}"))
+@example("//[]@")
+@example("////evil.example/x")
+@example("//registry.example//evil.example/x")
 def test_next_page_of_any_link_stays_on_the_origin_or_raises(link: str) -> None:
     try:
         page = next_page(HERE, link, "the listing")

@@ -322,6 +322,7 @@ async def test_client_with_407_and_no_proxy_names_a_proxy() -> None:
         f"http://us%3Aer:{SECRET}@proxy:3128",
         f"http://user:{SECRET}%0A@proxy:3128",
         f"http://user:{SECRET}\n@proxy:3128",
+        "http://[]@",
     ],
 )
 def test_parse_proxy_with_an_invalid_url_raises_without_its_login(text: str) -> None:

@@ -66,7 +66,14 @@ async def test_redirects_up_to_three_are_followed(count: int) -> None:
 
 @pytest.mark.parametrize(
     "location",
-    ["ftp://127.0.0.1/x", "http://u:hunter2@127.0.0.1/x", "javascript:x", "http://[::1/x", "http://"],
+    [
+        "ftp://127.0.0.1/x",
+        "http://u:hunter2@127.0.0.1/x",
+        "javascript:x",
+        "http://[::1/x",
+        "http://",
+        "http://[]@",
+    ],
 )
 async def test_redirect_to_no_web_address_is_refused_without_quoting_it(location: str) -> None:
     error = await failed(says(reply(302, b"", f"Location: {location}")))
