@@ -62,8 +62,7 @@ class AirflowHome:
         self.dags_folder = folder / "dags"
         self.log_folder = folder / "logs"
         self.port = free_port()
-        # The processes of an Airflow write in turn; on a busy machine a turn takes longer than SQLite's 5 s.
-        self.database = database or f"sqlite:///{self.database_file}?timeout=60"
+        self.database = database or f"sqlite:///{self.database_file}"
         self.passwords = {name: secrets.token_urlsafe(12) for name in (ADMIN, *(users or {}))}
         self.dags_folder.mkdir(parents=True, exist_ok=True)
         self._passwords_file = folder / "passwords.json"
