@@ -67,7 +67,10 @@ class RepositoryReference:
         return cls(host, name)
 
     def __str__(self) -> str:
-        return f"{self.host}/{self.name}" if self.host else self.name
+        if self.host is None:
+            return self.name
+        # "mirror:443" and "mirror." are the host mirror, which without its port is read as a part of a name.
+        return f"{self.host}/{self.name}" if _is_host(self.host) else f"{self.host}:443/{self.name}"
 
 
 def normalized_host(host: str) -> str | None:
@@ -89,9 +92,11 @@ def normalized_host(host: str) -> str | None:
 
 def _split_host(text: str) -> tuple[str | None, str]:
     first, slash, rest = text.partition("/")
-    if slash and ("." in first or ":" in first or first.lower() == "localhost"):
-        return first, rest
-    return None, text
+    return (first, rest) if slash and _is_host(first) else (None, text)
+
+
+def _is_host(first: str) -> bool:
+    return "." in first or ":" in first or first.lower() == "localhost"
 
 
 def _checked_host(text: str, authority: str | None) -> str | None:

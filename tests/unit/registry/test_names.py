@@ -32,6 +32,8 @@ from airflow_registry_triggers.registry.names import (
         ("docker.io/nginx", "registry-1.docker.io", "library/nginx"),
         ("Index.Docker.io:443/team/app", "registry-1.docker.io", "team/app"),
         ("mirror:5001/docker.io/library/x", "mirror:5001", "docker.io/library/x"),
+        ("mirror:443/team/app", "mirror", "team/app"),
+        ("mirror./team/app", "mirror", "team/app"),
     ],
 )
 def test_parse_of_a_reference_returns_host_and_name(text, host, name):
@@ -63,7 +65,10 @@ def test_parse_of_an_invalid_reference_raises_an_error_without_secrets(text, wor
     assert "planted" not in str(error.value)
 
 
-@given(st.text(st.sampled_from("aB.:/[]_-@ü1"), max_size=20))
+@given(
+    st.text(st.sampled_from("aB.:/[]_-@ü14"), max_size=20)
+    | st.from_regex(r"[ab.]{1,4}(:443)?/a", fullmatch=True)
+)
 def test_parse_of_any_text_is_stable_or_raises_value_error(text):
     try:
         reference = RepositoryReference.parse(text)
