@@ -66,7 +66,7 @@ quick-start: setup  ## the quick start, word by word, on a fresh virtual environ
 	@$(STAGE) quick-start $(PYTEST) -s -m quick_start $(ARGS)
 
 browser:  ## the page in a real Chromium (DOCS_IMAGES=1 takes the pictures of the docs anew)
-	@$(STAGE) setup .ci/setup chromium
+	@$(STAGE) setup .ci/setup chromium postgresql
 	@$(STAGE) browser $(PYTEST) -m browser $(ARGS)
 
 registries:  ## the suite on every real registry: Pulp, nginx with TLS, a cache and bearer tokens too
