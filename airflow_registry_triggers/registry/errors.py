@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
-__all__ = ["KINDS", "RegistryError", "StormHeld"]
+__all__ = ["INVALID_URL", "KINDS", "RegistryError", "StormHeld"]
+
+INVALID_URL = (ValueError, IndexError)
+"""What yarl raises for a text that is not a URL; IndexError for ``http://[]@``."""
 
 KINDS = {
     "name": True,

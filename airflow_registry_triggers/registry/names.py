@@ -16,6 +16,7 @@ from airflow_registry_triggers.oci_names import (
     is_docker_hub,
     is_repository,
 )
+from airflow_registry_triggers.registry.errors import INVALID_URL
 
 __all__ = ["RepositoryReference", "base_of", "normalized_host", "registry_name"]
 
@@ -170,7 +171,7 @@ def _parsed(text: object) -> URL | None:
     try:
         url = URL(text)
         _ = url.port
-    except (ValueError, IndexError):  # yarl raises the latter for http://[]@
+    except INVALID_URL:
         return None
     return None if url.port == 0 else url
 

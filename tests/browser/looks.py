@@ -32,7 +32,7 @@ ANIMATIONS_ENDED = """
 
 
 def wait_for_animations(tab: Tab) -> None:
-    """Wait until what fades in is there: half of its contrast is none."""
+    """Wait until animations end: what fades in has less contrast until then."""
     tab.page.wait_for_function(ANIMATIONS_ENDED)
 
 

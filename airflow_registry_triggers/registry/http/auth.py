@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from yarl import URL
 
-from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.errors import INVALID_URL, RegistryError
 from airflow_registry_triggers.registry.http.tokens import parse_token
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class Authenticator:
         try:
             realm = URL(text)
             usable = bool(realm.host) and realm.user is None and text.isprintable()
-        except (ValueError, IndexError):  # yarl raises the latter for http://[]@
+        except INVALID_URL:
             realm, usable = URL(), False
         if not usable or realm.scheme not in ("https", "http"):
             raise _refused(f"{self._origin}: the realm in its challenge is not an http or https URL")

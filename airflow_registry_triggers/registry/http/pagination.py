@@ -13,7 +13,7 @@ from yarl import URL
 
 from airflow_registry_triggers.addresses.table import parse_address
 from airflow_registry_triggers.oci_names import is_digest, is_tag
-from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.errors import INVALID_URL, RegistryError
 from airflow_registry_triggers.registry.http.collection_pause import collection_paused
 from airflow_registry_triggers.registry.http.headers import MAX_HEADER
 from airflow_registry_triggers.registry.http.json_pages import count_elements, is_small, parse_page
@@ -189,7 +189,7 @@ def next_page(current: URL, link: str, where: str, requested_host: str | None = 
             if _is_own(page, {current.raw_host, requested_host}):
                 return _with_prefix(current, _at_origin(current, page.raw_path_qs))
             problem = "names another host"
-        except (ValueError, IndexError):  # yarl raises the latter for http://[]@
+        except INVALID_URL:
             pass
     raise RegistryError(
         f"{where}: the link to the next page {problem}. The whole listing is discarded; the stored state "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from yarl import URL
 
-from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.errors import INVALID_URL, RegistryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ def parse_proxy(text: str, source: str = "proxy") -> Proxy:
         url = URL(text.strip() if "://" in text else f"http://{text.strip()}")
         usable = url.scheme in ("http", "https") and bool(url.host) and url.port != 0
         usable = usable and text.strip().isprintable() and " " not in text.strip()
-    except (ValueError, IndexError):  # yarl raises the latter for http://[]@
+    except INVALID_URL:
         url, usable = URL(), False
     username, password = url.user or "", url.password or ""
     # RFC 7617: a colon ends the user name, and no control character is allowed.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from yarl import URL
 
-from airflow_registry_triggers.registry.errors import RegistryError
+from airflow_registry_triggers.registry.errors import INVALID_URL, RegistryError
 from airflow_registry_triggers.registry.http.answer_stream import PROGRESS, Progress
 from airflow_registry_triggers.registry.http.connection_errors import (
     FailedRequest,
@@ -212,7 +212,7 @@ def _target(answer: Answer, request: Request) -> URL:
     try:
         target = url.join(URL(answer.headers["Location"]))
         usable = target.scheme in ("http", "https") and bool(target.host) and target.user is None
-    except (ValueError, IndexError):  # yarl raises the latter for http://[]@
+    except INVALID_URL:
         target, usable = url, False
     if not usable:
         raise RegistryError(

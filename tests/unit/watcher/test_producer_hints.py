@@ -297,9 +297,8 @@ async def test_producer_with_one_failing_asset_polls_all_after_its_back_off(
         rows.hint(["v1", "w1", "w2"])
         batch = await taken(queue)
         assert tags_of(batch) == ["v1"]
-        registry.repositories["team/app"].pop(
-            "w2"
-        )  # before the next poll, which waits for the acknowledgement
+        # Before the next poll, which waits for the acknowledgement.
+        registry.repositories["team/app"].pop("w2")
         await acknowledge(producer, batch)
         assert await acknowledged(producer, queue) == ["w1"]
         assert lists(registry) == 1
