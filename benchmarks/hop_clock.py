@@ -4,37 +4,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from airflow.sdk import Asset, AssetWatcher
+from typing import TYPE_CHECKING
 
 from airflow_registry_triggers import repository_asset
-from airflow_registry_triggers.triggers.registry_push import RegistryPushTrigger
 
 if TYPE_CHECKING:
-    from airflow.triggers.shared_stream import SharedStreamProducer
-
-
-class TimedTrigger(RegistryPushTrigger):
-    """The package's Airflow trigger with a producer that writes down its moments."""
-
-    @classmethod
-    def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
-        from benchmarks.hop_producer import TimedProducer, observe
-
-        observe()
-        return TimedProducer(cls(**kwargs).shared_stream_key())
+    from airflow.sdk import Asset
 
 
 def timed_asset(repository: str) -> Asset:
-    """Give the asset of a repository with a :class:`TimedTrigger`."""
+    """Give the asset of a repository with a ``TimedTrigger``; a worker gets it without a watcher."""
     asset = repository_asset(repository)
-    (watcher,) = asset.watchers
-    trigger = TimedTrigger(**watcher.trigger.serialize()[1])
-    return Asset(
-        name=asset.name,
-        uri=asset.uri,
-        group=asset.group,
-        extra=asset.extra,
-        watchers=[AssetWatcher(name=asset.name, trigger=trigger)],
-    )
+    for watcher in asset.watchers:
+        from benchmarks.hop_trigger import TimedTrigger
+
+        watcher.trigger = TimedTrigger(**watcher.trigger.serialize()[1])
+    return asset

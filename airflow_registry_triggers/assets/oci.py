@@ -4,8 +4,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
+from airflow.sdk import get_parsing_context
+
+from airflow_registry_triggers.common.known_assets import known_asset
 from airflow_registry_triggers.registry.asset_uri import DEFAULT_CONN_ID, SCHEME, asset_name, asset_uri
 from airflow_registry_triggers.registry.names import RepositoryReference
 
@@ -13,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from urllib.parse import SplitResult
 
-    from airflow.sdk import Asset
+    from airflow.sdk import Asset, AssetWatcher
 
 __all__ = ["convert_asset_to_openlineage", "create_asset", "repository_asset", "sanitize_uri"]
 
@@ -36,6 +41,9 @@ def repository_asset(
     Create the asset with this function only. Airflow deletes and recreates the watcher at every parse if two
     declarations of an asset differ. Poll interval, first run and other settings belong to the Connection.
 
+    A worker that parses the Dag file to run a task gets the asset without its watcher: only the scheduler
+    needs it, and its modules take time to import.
+
     :param repository: ``team/app``, or with a host, ``ghcr.io/team/app``; not templated
     :param registry_conn_id: id of an ``oci_registry``, ``docker`` or ``http`` Connection
     :param tags: at most 10 exact tags; other tags make another asset
@@ -46,10 +54,6 @@ def repository_asset(
         one than before; another order makes another asset
     :raises ValueError: the repository, the Connection id or the rule is not valid
     """
-    from airflow.sdk import Asset, AssetWatcher
-
-    from airflow_registry_triggers.triggers.registry_push import RegistryPushTrigger
-
     rule: dict[str, Any] = {
         "tags": tags,
         "tag_regex": tag_regex,
@@ -57,21 +61,42 @@ def repository_asset(
         "exclude_regex": exclude_regex,
         "newest": newest,
     }
-    uri = asset_uri(repository, registry_conn_id, **rule)
+    uri = urlunsplit(sanitize_uri(urlsplit(asset_uri(repository, registry_conn_id, **rule))))
     name = asset_name(repository, registry_conn_id, **rule)
     reference = str(RepositoryReference.parse(repository))
+    return known_asset(
+        name,
+        uri,
+        group=GROUP,
+        extra={"repository": reference, "connection": registry_conn_id},
+        watchers=[] if _is_in_worker() else [_watcher(name, reference, registry_conn_id, rule)],
+    )
+
+
+def _is_in_worker() -> bool:
+    """
+    Return True if this process runs a task.
+
+    Airflow does not remove the variables of its parsing context, so a process that a task starts has them too,
+    and there ``airflow dags reserialize`` stores what it parses. Only the task's own process has a supervisor.
+    ``SUPERVISOR_COMMS`` is not a public name of Airflow 3.3; without it, assets have their watchers.
+    """
+    runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
+    return get_parsing_context().task_id is not None and hasattr(runner, "SUPERVISOR_COMMS")
+
+
+def _watcher(name: str, reference: str, registry_conn_id: str, rule: dict[str, Any]) -> AssetWatcher:
+    from airflow.sdk import AssetWatcher
+
+    from airflow_registry_triggers.triggers.registry_push import RegistryPushTrigger
+
+    tags = rule["tags"]
     trigger = RegistryPushTrigger(
         repository=reference,
         registry_conn_id=registry_conn_id,
         **{**rule, "tags": None if tags is None else sorted(tags)},
     )
-    return Asset(
-        name=name,
-        uri=uri,
-        group=GROUP,
-        extra={"repository": reference, "connection": registry_conn_id},
-        watchers=[AssetWatcher(name=name, trigger=trigger)],
-    )
+    return AssetWatcher(name=name, trigger=trigger)
 
 
 def sanitize_uri(uri: SplitResult) -> SplitResult:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_registry_triggers.common.chunked_values import load_chunked, save_chunked
+from airflow_registry_triggers.common.known_assets import triggering_events
 from airflow_registry_triggers.matching.items import InputItem, flattened, numbered
 from airflow_registry_triggers.matching.queue_events import items_of_queue_event
 from airflow_registry_triggers.notification import InvalidNotification, Notification
@@ -118,10 +119,9 @@ def notifications_of_events(context: Context) -> list[InputItem]:
     One run may have many events: Airflow gives it all that were stored while the previous run was active.
     Events of other assets count if a queue of registries' webhooks stored them.
     """
-    triggering = context.get("triggering_asset_events") or {}
     found: list[tuple[Any, list[InputItem]]] = []
     assets: dict[Any, None] = {}
-    for asset, of_asset in triggering.items():
+    for asset, of_asset in triggering_events(context):
         for event in of_asset:
             items = notifications_of_event(asset, event)
             found.append((getattr(event, "timestamp", None), items))

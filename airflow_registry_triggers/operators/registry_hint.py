@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_registry_triggers.common.known_assets import triggering_events
 from airflow_registry_triggers.common.state_store import STATE_ASSET, TASK_HINTS_KEY, SharedStateMixin
 from airflow_registry_triggers.exceptions import InvalidArgument, MalformedNotifications
 from airflow_registry_triggers.hooks.registry import RegistryHook
@@ -138,10 +139,9 @@ class RegistryHintOperator(SharedStateMixin, BaseOperator):
 
 
 def _payloads(context: Context) -> list[Any]:
-    triggering = context.get("triggering_asset_events") or {}
-    events = {asset: of_asset for asset, of_asset in triggering.items() if not is_repository(asset)}
-    own = [event.extra for of_asset in events.values() for event in of_asset]
-    return [*own, *(event.extra for event in left_out_events(context, list(events)))]
+    events = [pair for pair in triggering_events(context) if not is_repository(pair[0])]
+    own = [event.extra for _, of_asset in events for event in of_asset]
+    return [*own, *(event.extra for event in left_out_events(context, [asset for asset, _ in events]))]
 
 
 def _as_list(bodies: Any) -> list[Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from airflow_registry_triggers.plugins.forked_tasks import import_for_forked_tasks
 from airflow_registry_triggers.plugins.openapi import URL_PREFIX
 
 __all__ = ["PAGE", "TAB", "RegistryTriggersPlugin"]
@@ -49,6 +50,11 @@ class RegistryTriggersPlugin(AirflowPlugin):
         self._fastapi_apps: list[dict[str, Any]] | None = None
         self._pages: list[dict[str, Any]] = []
         self._react_apps: list[dict[str, Any]] | None = None
+
+    @classmethod
+    def on_load(cls, *_args: Any, **_kwargs: Any) -> None:
+        """Prepare the process; Airflow calls this after it loaded the plugin."""
+        import_for_forked_tasks()
 
     @property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from airflow.sdk import Asset
+from airflow.sdk.execution_time import task_runner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_registry_triggers.assets.oci import convert_asset_to_openlineage, create_asset, repository_asset
+from airflow_registry_triggers.assets.oci import repository_asset
+from airflow_registry_triggers.registry.asset_uri import asset_uri
 from airflow_registry_triggers.triggers.registry_push import RegistryPushTrigger
 
 TAGS = st.lists(
@@ -199,10 +203,76 @@ def test_asset_with_a_rule_in_its_uri_keeps_it(tags):
     assert Asset(name="n", uri=asset.uri).uri == asset.uri
 
 
-def test_create_asset_returns_the_same_asset():
-    assert create_asset(repository="team/app", tags=["a"]) == repository_asset("team/app", tags=["a"])
+REPOSITORIES = st.sampled_from(
+    [
+        "team/app",
+        "GHCR.io/team/app",
+        "localhost:5000/a",
+        "nginx",
+        "a/b/c",
+        "[::1]:5000/a",
+        "mirror:443/team/app",
+    ]
+)
+CONN_IDS = st.from_regex(r"[A-Za-z0-9_.-]{1,20}", fullmatch=True)
 
 
-def test_convert_asset_to_openlineage_has_the_registry_as_namespace():
-    dataset = convert_asset_to_openlineage(repository_asset("ghcr.io/team/app", tags=["a"]), None)
-    assert (dataset.namespace, dataset.name) == ("oci://ghcr.io", "team/app")
+@settings(max_examples=300)
+@given(REPOSITORIES, CONN_IDS, st.none() | st.text(min_size=1, max_size=20))
+def test_asset_has_the_uri_that_airflow_would_give_it(repository, conn_id, tag_regex):
+    try:
+        asset = repository_asset(repository, conn_id, tag_regex=tag_regex)
+    except ValueError:
+        return
+    created = Asset(name=asset.name, uri=asset_uri(repository, conn_id, tag_regex=tag_regex))
+    assert asset.uri == created.uri == Asset(name="n", uri=asset.uri).uri
+
+
+@pytest.fixture
+def worker(monkeypatch):
+    """Set what Airflow sets in the process of a task while it parses the Dag file."""
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "images")
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", "match")
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", object(), raising=False)
+
+
+def test_asset_in_a_worker_is_the_same_without_its_watcher(worker, monkeypatch):
+    asset = repository_asset("team/app", tag_regex="v.*")
+    assert asset.watchers == []
+    monkeypatch.delenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID")
+    watched = repository_asset("team/app", tag_regex="v.*")
+    assert len(watched.watchers) == 1
+    assert (asset.name, asset.uri, asset.group, asset.extra) == (
+        watched.name, watched.uri, watched.group, watched.extra,
+    )  # fmt: skip
+
+
+def test_asset_in_a_worker_with_an_invalid_argument_raises(worker):
+    with pytest.raises(ValueError, match="not a valid name"):
+        repository_asset("Team/App")
+
+
+def test_asset_in_a_process_that_a_task_started_has_its_watcher(worker, monkeypatch):
+    # `airflow dags reserialize` in a shell, which inherits the variables, stores what it parses.
+    monkeypatch.delattr(task_runner, "SUPERVISOR_COMMS")
+    assert len(repository_asset("team/app").watchers) == 1
+
+
+IN_WORKER = """
+import os, sys
+from airflow.sdk.execution_time import task_runner
+from airflow_registry_triggers import repository_asset
+task_runner.SUPERVISOR_COMMS = None
+os.environ["_AIRFLOW_PARSING_CONTEXT_TASK_ID"] = "match"
+repository_asset("team/app")
+names = ("airflow_registry_triggers.triggers.registry_push", "boto3")
+print([name in sys.modules for name in names])
+del os.environ["_AIRFLOW_PARSING_CONTEXT_TASK_ID"]
+repository_asset("team/app")
+print([name in sys.modules for name in names])
+"""
+
+
+def test_asset_in_a_worker_loads_neither_its_watcher_nor_other_providers():
+    done = subprocess.run([sys.executable, "-c", IN_WORKER], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-2:] == ["[False, False]", "[True, False]"]
