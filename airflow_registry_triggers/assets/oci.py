@@ -77,8 +77,8 @@ def _is_in_worker() -> bool:
     """
     Return True if this process runs a task.
 
-    Airflow does not remove the variables of its parsing context. A process that a task starts has them too, and
-    ``airflow dags reserialize`` stores what it parses there. Only the process of the task has a supervisor.
+    Airflow does not remove the variables of its parsing context. A process that a task starts has them too,
+    and ``airflow dags reserialize`` stores what it parses there. Only the task's process has a supervisor.
     ``SUPERVISOR_COMMS`` is not a public name of Airflow 3.3; without it, assets have their watchers.
     """
     runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
