@@ -4,9 +4,10 @@
 The time from a push to its asset event and to its webhook, hop by hop.
 
     python -m benchmarks.latency_hops [--pushes 20] [--databases sqlite postgresql] [--idle 0.1] [--status on]
+        [--executor local]
 
 One Dag on one repository of one tag; polls are 1 s apart, and pushes come at random moments. ``--status off``
-writes no status of the watchers. Prints Markdown.
+writes no status of the watchers. ``--executor celery`` uses PostgreSQL and Redis. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import argparse
 import compileall
 import itertools
 import json
-import os
 import random
 import statistics
 import tempfile
@@ -33,9 +33,12 @@ from tests.harness.docker_registry import DockerRegistry
 from tests.harness.postgres import Postgres
 from tests.harness.processes import wait_until
 from tests.harness.receiver import Receiver
+from tests.harness.redis import CELERY_COMPONENTS, Redis, celery_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 REPOSITORY = "bench/hops"
+
+EXECUTORS = {"local": "LocalExecutor", "celery": "CeleryExecutor"}
 
 DAG = """
     from airflow.sdk import DAG
@@ -67,28 +70,41 @@ HOPS = {
 """Name of the hop to the moments at its ends."""
 
 
-def home_of(folder: Path, registry: int, receiver: int, database: str | None, idle: float) -> AirflowHome:
-    http = {"schema": "http", "host": "127.0.0.1"}
-    extra = {"scheme": "http", "poll_interval": 1, "flap_limit": 0}
+def home_of(
+    stack: ExitStack, folder: Path, connections: dict[str, Any], options: argparse.Namespace, database: str
+) -> AirflowHome:
+    """Give an Airflow with the Dag; its database and its broker end with the stack."""
+    postgres = stack.enter_context(Postgres()) if database == "postgresql" else None
+    settings = {
+        ("registry_triggers", "allowed_networks"): "127.0.0.0/8",
+        ("scheduler", "scheduler_idle_sleep_time"): str(options.idle),
+        ("dag_processor", "min_file_process_interval"): "30",
+    }
+    if options.executor == "celery" and postgres is not None:
+        settings |= celery_settings(stack.enter_context(Redis(folder)), postgres)
     home = AirflowHome(
         folder / "airflow",
-        database=database,
-        connections={
-            "registry_default": {
-                "conn_type": "oci_registry", "host": "127.0.0.1", "port": registry, "extra": extra
-            },
-            "receiver": {"conn_type": "webhook", **http, "port": receiver, "extra": {"path": "/hook"}},
-        },
-        settings={
-            ("registry_triggers", "allowed_networks"): "127.0.0.0/8",
-            ("scheduler", "scheduler_idle_sleep_time"): str(idle),
-            ("dag_processor", "min_file_process_interval"): "30",
-        },
-    )  # fmt: skip
+        database=postgres.url if postgres else None,
+        executor=EXECUTORS[options.executor],
+        connections=connections,
+        settings=settings,
+    )
     home.env["PYTHONPATH"] = str(ROOT)
-    home.env |= {PATH: str(folder / "moments"), STATUS: os.environ[STATUS]}
+    home.env |= {PATH: str(folder / "moments"), STATUS: options.status}
     home.write_dag("hops.py", DAG)
     return home
+
+
+def connections_to(registry: int, receiver: int) -> dict[str, Any]:
+    """Give the Connections of the Dag, by id."""
+    http = {"schema": "http", "host": "127.0.0.1"}
+    extra = {"scheme": "http", "poll_interval": 1, "flap_limit": 0}
+    return {
+        "registry_default": {
+            "conn_type": "oci_registry", "host": "127.0.0.1", "port": registry, "extra": extra
+        },
+        "receiver": {"conn_type": "webhook", **http, "port": receiver, "extra": {"path": "/hook"}},
+    }  # fmt: skip
 
 
 def marks(path: Path) -> list[dict[str, Any]]:
@@ -158,19 +174,20 @@ class Bench:
         return found
 
 
-def measured(database: str, idle: float, pushes: int) -> tuple[list[dict[str, float]], list[float]]:
+def measured(database: str, options: argparse.Namespace) -> tuple[list[dict[str, float]], list[float]]:
     """Give the moments of each push, and the seconds between two collections."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-hops-")))
         registry = stack.enter_context(DockerRegistry(folder / "registry"))
         receiver = stack.enter_context(Receiver())
-        url = stack.enter_context(Postgres()).url if database == "postgresql" else None
         images.put_image(registry, images.Image("hops-first"), REPOSITORY, ["v1"])
-        home = home_of(folder, registry.port, receiver.port, url, idle)
-        bench = Bench(stack.enter_context(Airflow(home, COMPONENTS)), registry, receiver)
+        connections = connections_to(registry.port, receiver.port)
+        home = home_of(stack, folder, connections, options, database)
+        components = CELERY_COMPONENTS if options.executor == "celery" else COMPONENTS
+        bench = Bench(stack.enter_context(Airflow(home, components)), registry, receiver)
         bench.begin()
         found = []
-        for number in range(pushes):
+        for number in range(options.pushes):
             time.sleep(random.uniform(1, 2))
             found.append(bench.push(str(number)))
         times = [line["at"] for line in marks(folder / "moments") if line["name"] == "collected"]
@@ -184,15 +201,17 @@ def main() -> None:
     parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
     parser.add_argument("--idle", type=float, default=0.1)
     parser.add_argument("--status", choices=("on", "off"), default="on")
+    parser.add_argument("--executor", choices=tuple(EXECUTORS), default="local")
     args = parser.parse_args()
-    os.environ[STATUS] = args.status
+    if args.executor == "celery":
+        args.databases = ["postgresql"]
     compileall.compile_dir(ROOT / "airflow_registry_triggers", quiet=1)
     print(
-        f"LocalExecutor, polls 1 s apart, idle sleep {args.idle:g} s, status {args.status}, "
+        f"{EXECUTORS[args.executor]}, polls 1 s apart, idle sleep {args.idle:g} s, status {args.status}, "
         f"{args.pushes} pushes; seconds, median\n"
     )
     for name in args.databases:
-        found, periods = measured(name, args.idle, args.pushes)
+        found, periods = measured(name, args)
         print(f"| hop | {name} |\n|---|---|")
         for hop, (first, last) in HOPS.items():
             print(f"| {hop} | {statistics.median(push[last] - push[first] for push in found):.2f} |")
