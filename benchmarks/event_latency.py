@@ -131,7 +131,7 @@ def home_of(
         name: {**http, "conn_type": "webhook", "port": receiver.port, "extra": {"path": f"/{name}"}}
         for name in CONTENDERS
     }
-    extra = {"scheme": "http", "poll_interval": 1}
+    extra = {"scheme": "http", "poll_interval": 1, "flap_limit": 0}
     home = AirflowHome(
         folder / "airflow",
         database=database,

@@ -7,7 +7,8 @@ The time from a push to its asset event and to its webhook, hop by hop.
         [--executor local]
 
 One Dag on one repository of one tag; polls are 1 s apart, and pushes come at random moments. ``--status off``
-writes no status of the watchers. ``--executor celery`` uses PostgreSQL and Redis. Prints Markdown.
+writes no status of the watchers. ``--executor celery`` uses PostgreSQL and Redis, ``celery_imports`` also the
+imports of :mod:`benchmarks.celery_imports`. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from tests.harness.redis import CELERY_COMPONENTS, Redis, celery_settings
 ROOT = Path(__file__).resolve().parents[1]
 REPOSITORY = "bench/hops"
 
-EXECUTORS = {"local": "LocalExecutor", "celery": "CeleryExecutor"}
+EXECUTORS = {"local": "LocalExecutor", "celery": "CeleryExecutor", "celery_imports": "CeleryExecutor"}
 
 DAG = """
     from airflow.sdk import DAG
@@ -80,8 +81,10 @@ def home_of(
         ("scheduler", "scheduler_idle_sleep_time"): str(options.idle),
         ("dag_processor", "min_file_process_interval"): "30",
     }
-    if options.executor == "celery" and postgres is not None:
+    if options.executor != "local" and postgres is not None:
         settings |= celery_settings(stack.enter_context(Redis(folder)), postgres)
+    if options.executor == "celery_imports":
+        settings["celery", "celery_config_options"] = "benchmarks.celery_imports.CELERY_CONFIG"
     home = AirflowHome(
         folder / "airflow",
         database=postgres.url if postgres else None,
@@ -183,7 +186,7 @@ def measured(database: str, options: argparse.Namespace) -> tuple[list[dict[str,
         images.put_image(registry, images.Image("hops-first"), REPOSITORY, ["v1"])
         connections = connections_to(registry.port, receiver.port)
         home = home_of(stack, folder, connections, options, database)
-        components = CELERY_COMPONENTS if options.executor == "celery" else COMPONENTS
+        components = COMPONENTS if options.executor == "local" else CELERY_COMPONENTS
         bench = Bench(stack.enter_context(Airflow(home, components)), registry, receiver)
         bench.begin()
         found = []
@@ -203,11 +206,11 @@ def main() -> None:
     parser.add_argument("--status", choices=("on", "off"), default="on")
     parser.add_argument("--executor", choices=tuple(EXECUTORS), default="local")
     args = parser.parse_args()
-    if args.executor == "celery":
+    if args.executor != "local":
         args.databases = ["postgresql"]
     compileall.compile_dir(ROOT / "airflow_registry_triggers", quiet=1)
     print(
-        f"{EXECUTORS[args.executor]}, polls 1 s apart, idle sleep {args.idle:g} s, status {args.status}, "
+        f"executor {args.executor}, polls 1 s apart, idle sleep {args.idle:g} s, status {args.status}, "
         f"{args.pushes} pushes; seconds, median\n"
     )
     for name in args.databases:
