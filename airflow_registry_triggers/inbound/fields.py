@@ -8,10 +8,18 @@ import json
 from collections.abc import Mapping
 from urllib.parse import parse_qs
 
-__all__ = ["Fields", "Headers", "NotUnderstood", "lower_names", "parse_body"]
+__all__ = ["MAX_ITEMS", "Fields", "Headers", "NotUnderstood", "lower_names", "parse_body"]
 
 Headers = Mapping[str, str]
 """Headers by name; :func:`lower_names` makes the names comparable."""
+
+MAX_ITEMS = 10_000
+"""
+Items of a list that are read.
+
+A push event needs more than 105 bytes, so a webhook of 1 MiB never has more. Without a limit, 350,000 empty
+objects would cost 3 s of a core.
+"""
 
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FORM_FIELDS = 100
@@ -79,14 +87,14 @@ class Fields:
 
     def each(self, path: str) -> list[Fields]:
         """
-        Return the items of the list at a path.
+        Return the items of the list at a path, at most :data:`MAX_ITEMS`.
 
         :raises NotUnderstood: absent or not a list
         """
         items = self.get(path)
         if not isinstance(items, list):
             raise self.missing(path, "a list")
-        return [Fields(item, f"{self._path}{path}[].") for item in items]
+        return [Fields(item, f"{self._path}{path}[].") for item in items[:MAX_ITEMS]]
 
     def missing(self, path: str, expected: str = "text") -> NotUnderstood:
         """
@@ -107,8 +115,15 @@ def parse_body(body: bytes, headers: Headers) -> object:
     Parse the body of a webhook: JSON, or a form with JSON in its field ``payload``.
 
     :param headers: names in lower case
-    :raises NotUnderstood: not JSON
+    :raises NotUnderstood: not JSON, or an array of more than :data:`MAX_ITEMS` items
     """
+    value = _parse_json(body, headers)
+    if isinstance(value, list) and len(value) > MAX_ITEMS:
+        raise NotUnderstood(f"the array has more than {MAX_ITEMS} items")
+    return value
+
+
+def _parse_json(body: bytes, headers: Headers) -> object:
     if headers.get("content-type", "").strip().lower().startswith(_FORM):
         body = _form_payload(body) or body
     try:

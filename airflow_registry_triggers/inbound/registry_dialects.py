@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from airflow_registry_triggers.inbound.fields import Fields, Headers, NotUnderstood
+from airflow_registry_triggers.inbound.fields import MAX_ITEMS, Fields, Headers, NotUnderstood
 from airflow_registry_triggers.inbound.push_event import (
     Dialect,
     PushEvent,
@@ -79,7 +80,8 @@ def _read_quay(body: Fields, headers: Headers) -> Iterable[PushEvent]:
         raise body.missing("updated_tags", "a list")
     registry = registry_of(host_before_path(body.text("docker_url")))
     repository = body.required("repository")
-    return [push_event(registry, repository, tag) for tag in tags]
+    # The rest is not needed: hints of more than 50 tags become one hint for the repository.
+    return [push_event(registry, repository, tag) for tag in islice(tags, MAX_ITEMS)]
 
 
 def _is_dockerhub(body: Fields, headers: Headers) -> bool:

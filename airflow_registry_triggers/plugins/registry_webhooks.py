@@ -46,12 +46,16 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from airflow_registry_triggers.inbound.answers import Webhook
+    from airflow_registry_triggers.inbound.fields import Headers
     from airflow_registry_triggers.plugins.inbound_connections import InboundConnection
 
 __all__ = ["app"]
 
 MAX_SECONDS = 30.0
 """Seconds in which a body must arrive."""
+
+MAX_INLINE = 16 * 1024
+"""Bytes of a body that is read on the event loop. A larger one can take 0.2 s, so a thread reads it."""
 
 _METHODS = ("POST", "OPTIONS")
 
@@ -124,8 +128,8 @@ class _Endpoint:
         if seconds := proven.window.take(time.monotonic()):
             self._warnings.add(conn_id, "webhooks over webhook_rate are rejected (429)")
             return answer_too_many(seconds), "", 0
-        webhook = read_webhook(conn_id, await _body(request) if body is None else body, request.headers)
-        return await self._store(conn_id, webhook)
+        body = await _body(request) if body is None else body
+        return await self._store(conn_id, await _read(conn_id, body, request.headers))
 
     async def _proven(
         self, request: Request, conn_id: str, connection: InboundConnection, body: bytes | None
@@ -167,6 +171,12 @@ class _Endpoint:
 async def _body(request: Request) -> bytes:
     async with asyncio.timeout(MAX_SECONDS):
         return await read_limited(request.stream())
+
+
+async def _read(conn_id: str, body: bytes, headers: Headers) -> Webhook:
+    if len(body) <= MAX_INLINE:
+        return read_webhook(conn_id, body, headers)
+    return await asyncio.to_thread(read_webhook, conn_id, body, headers)
 
 
 def _taken(answer: Answer) -> int:

@@ -411,6 +411,21 @@ def test_quay_returns_one_event_for_each_tag() -> None:
     assert [event.tag for event in events(body)] == ["latest", "v2"]
 
 
+def test_lists_are_read_up_to_10_000_items() -> None:
+    push = {"action": "push", "target": {"repository": "team/app", "tag": "v1"}}
+    assert [event.tag for event in events({"events": [{}] * 9_999 + [push]})] == ["v1"]
+    assert events({"events": [{}] * 10_000 + [push]}) == []
+    tags = [f"v{number}" for number in range(10_001)]
+    body = {"docker_url": "quay.io/team/app", "repository": "team/app", "updated_tags": tags}
+    assert [event.tag for event in events(body)] == tags[:10_000]
+
+
+def test_array_of_more_than_10_000_items_raises() -> None:
+    push = {"events": [{"action": "push", "target": {"repository": "team/app", "tag": "v1"}}]}
+    assert [event.tag for event in events([{}] * 9_999 + [push])] == ["v1"]
+    assert problem([push] * 10_001) == "the array has more than 10000 items"
+
+
 def test_alibaba_with_null_digest_stays_alibaba() -> None:
     body = changed("alibaba_acr.json", "push_data/digest", None)
     assert (dialect(body), events(body)[0].digest) == ("alibaba", None)

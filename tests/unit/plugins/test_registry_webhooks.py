@@ -282,6 +282,29 @@ async def test_endpoint_with_an_unknown_body_answers_422_without_a_value_of_it(e
     assert "hunter2" not in answer.text
 
 
+@pytest.mark.parametrize(("size", "is_inline"), [(16 * 1024, True), (16 * 1024 + 1, False)])
+async def test_endpoint_reads_a_large_body_outside_the_thread_of_the_event_loop(
+    endpoint, monkeypatch, size, is_inline
+):
+    threads, original = [], registry_webhooks.read_webhook
+
+    def read(*given):
+        threads.append(threading.get_ident())
+        return original(*given)
+
+    monkeypatch.setattr(registry_webhooks, "read_webhook", read)
+    answer = await endpoint.request(content=json.dumps(PUSH).encode().ljust(size))
+    assert (answer.status_code, answer.json()) == (202, {"taken": 1})
+    assert [thread == threading.get_ident() for thread in threads] == [is_inline]
+
+
+async def test_endpoint_with_10_001_items_rejects_an_array_and_takes_an_envelope(endpoint):
+    answer = await endpoint.request(content=[{}] * 10_001)
+    assert (answer.status_code, answer.text) == (422, "the array has more than 10000 items")
+    answer = await endpoint.request(content={"events": PUSH["events"] + [{}] * 10_000})
+    assert (answer.status_code, answer.json()) == (202, {"taken": 1})
+
+
 async def test_endpoint_over_the_rate_answers_429(endpoint):
     endpoint.connections["conn"][1]["webhook_rate"] = 3
     for _ in range(5):
