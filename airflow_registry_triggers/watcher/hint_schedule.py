@@ -42,6 +42,7 @@ class HintSchedule:
         self._due: dict[str, tuple[float, ...]] = {}
         self._last_poll = -inf
         self._all_at = inf
+        self._all_readable_at = -inf
         self._last_all = -inf
 
     @property
@@ -62,10 +63,10 @@ class HintSchedule:
         :param tags: tags, or :data:`~airflow_registry_triggers.inbound.hint_row.ALL_TAGS`
         """
         for tag in tags:
-            if tag != ALL_TAGS:
+            if tag == ALL_TAGS:
+                self._add_all(now)
+            else:
                 self._due[tag] = tuple(now + seconds for seconds in POLLED_AFTER)
-            elif self._all_at == inf:
-                self._all_at = max(now + ALL_AFTER, self._last_all + ALL_GAP)
 
     def pop_due(self, now: float) -> frozenset[str]:
         """Return the tags to poll now, without each other's listing; empty if it is too early."""
@@ -79,8 +80,16 @@ class HintSchedule:
     def full_poll_begins(self, now: float) -> None:
         """Forget the polls that a full poll replaces: all that are due before its end, and no repeats."""
         self._drop_until(now + TOLERANCE)
-        if self._all_at <= now + TOLERANCE:
-            self._all_at, self._last_all = inf, now
+        if self._all_at <= now:
+            self._last_all = now
+            # The tag of the last hint may not be readable yet: it needs another full poll.
+            is_answered = self._all_readable_at <= now
+            self._all_at = inf if is_answered else max(self._all_readable_at, now + ALL_GAP)
+
+    def _add_all(self, now: float) -> None:
+        self._all_readable_at = now + ALL_AFTER
+        if self._all_at == inf:  # a stream of hints does not postpone the poll of the first
+            self._all_at = max(self._all_readable_at, self._last_all + ALL_GAP)
 
     def _drop_until(self, moment: float) -> None:
         later = {tag: tuple(at for at in times if at > moment) for tag, times in self._due.items()}

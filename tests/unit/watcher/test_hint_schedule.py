@@ -76,7 +76,6 @@ def test_hint_schedule_at_a_full_poll_drops_what_is_due_and_keeps_the_repeats() 
 def test_hint_schedule_for_all_tags_is_a_full_poll_1_s_later_at_most_once_in_30_s() -> None:
     schedule = HintSchedule()
     schedule.add({"*"}, 10.0)
-    schedule.add({"*"}, 10.5)
     assert schedule.full_poll_at == 11.0
     assert schedule.next_at == inf
     schedule.full_poll_begins(11.0)
@@ -85,3 +84,36 @@ def test_hint_schedule_for_all_tags_is_a_full_poll_1_s_later_at_most_once_in_30_
     assert schedule.full_poll_at == 41.0
     schedule.full_poll_begins(20.0)
     assert schedule.full_poll_at == 41.0, "the poll at 20 may precede the push"
+
+
+def test_hint_schedule_for_all_tags_just_before_the_full_poll_makes_another_one() -> None:
+    schedule = HintSchedule()
+    schedule.add({"*"}, 10.0)
+    schedule.add({"*"}, 10.98)
+    assert schedule.full_poll_at == 11.0, "the second hint does not postpone the poll of the first"
+    schedule.full_poll_begins(11.0)
+    assert schedule.full_poll_at == 41.0, "the poll at 11 may precede the push of the second hint"
+    schedule.full_poll_begins(41.0)
+    assert schedule.full_poll_at == inf
+
+
+def test_hint_schedule_at_a_full_poll_just_before_the_one_for_all_tags_keeps_it() -> None:
+    schedule = HintSchedule()
+    schedule.add({"*"}, 10.0)
+    schedule.full_poll_begins(10.97)
+    assert schedule.full_poll_at == 11.0
+
+
+@given(st.lists(st.floats(0, 120), min_size=1, max_size=60))
+def test_hint_schedule_under_any_hints_for_all_tags_polls_after_each_of_them(hinted) -> None:
+    schedule, waiting, began = HintSchedule(), sorted(hinted), []
+    while waiting or schedule.full_poll_at < inf:
+        if waiting and waiting[0] < schedule.full_poll_at:
+            schedule.add({"*"}, waiting.pop(0))
+        else:
+            began.append(schedule.full_poll_at)
+            schedule.full_poll_begins(began[-1])
+    for at in hinted:
+        answered_at = next(poll for poll in began if poll >= at + 1.0)
+        assert answered_at <= at + 31.0, "a stream of hints does not postpone the poll"
+    assert all(later - earlier >= 29.999 for earlier, later in itertools.pairwise(began))
