@@ -12,6 +12,7 @@ CELERY_CONFIG = {
     "imports": [
         "airflow_registry_triggers.operators.trigger_match",
         "airflow_registry_triggers.operators.webhook_deliver",
+        "airflow_registry_triggers.triggers.registry_push",
         "airflow_registry_triggers.webhook.attempt",
     ],
 }

@@ -7,16 +7,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_registry_triggers import repository_asset
+from benchmarks.hop_trigger import TimedTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset
 
 
 def timed_asset(repository: str) -> Asset:
-    """Give the asset of a repository with a ``TimedTrigger``; a worker gets it without a watcher."""
+    """Give the asset of a repository with a ``TimedTrigger``."""
     asset = repository_asset(repository)
-    for watcher in asset.watchers:
-        from benchmarks.hop_trigger import TimedTrigger
-
-        watcher.trigger = TimedTrigger(**watcher.trigger.serialize()[1])
+    (watcher,) = asset.watchers
+    watcher.trigger = TimedTrigger(**watcher.trigger.serialize()[1])
     return asset

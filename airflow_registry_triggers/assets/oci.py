@@ -4,11 +4,8 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
-
-from airflow.sdk import get_parsing_context
 
 from airflow_registry_triggers.common.known_assets import known_asset
 from airflow_registry_triggers.registry.asset_uri import DEFAULT_CONN_ID, SCHEME, asset_name, asset_uri
@@ -41,9 +38,6 @@ def repository_asset(
     Create the asset with this function only. Airflow deletes and recreates the watcher at every parse if two
     declarations of an asset differ. Poll interval, first run and other settings belong to the Connection.
 
-    A worker that parses the Dag file to run a task gets the asset without its watcher: only the scheduler
-    needs it, and its modules take time to import.
-
     :param repository: ``team/app``, or with a host, ``ghcr.io/team/app``; not templated
     :param registry_conn_id: id of an ``oci_registry``, ``docker`` or ``http`` Connection
     :param tags: at most 10 exact tags; other tags make another asset
@@ -69,20 +63,8 @@ def repository_asset(
         uri,
         group=GROUP,
         extra={"repository": reference, "connection": registry_conn_id},
-        watchers=[] if _is_in_worker() else [_watcher(name, reference, registry_conn_id, rule)],
+        watchers=[_watcher(name, reference, registry_conn_id, rule)],
     )
-
-
-def _is_in_worker() -> bool:
-    """
-    Return True if this process runs a task.
-
-    Airflow does not remove the variables of its parsing context. A process that a task starts has them too,
-    and ``airflow dags reserialize`` stores what it parses there. Only the task's process has a supervisor.
-    ``SUPERVISOR_COMMS`` is not a public name of Airflow 3.3; without it, assets have their watchers.
-    """
-    runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
-    return get_parsing_context().task_id is not None and hasattr(runner, "SUPERVISOR_COMMS")
 
 
 def _watcher(name: str, reference: str, registry_conn_id: str, rule: dict[str, Any]) -> AssetWatcher:

@@ -67,6 +67,8 @@ def _is_google_pubsub(body: Fields, headers: Headers) -> bool:
 
 def _read_google_pubsub(body: Fields, headers: Headers) -> Iterable[PushEvent]:
     inner = _pubsub_data(body)
+    if inner is None:
+        return []
     message_id = body.get("message.messageId") or body.get("message.message_id")
     return [
         push_event(event.registry, event.repository, event.tag, event.digest, message_id)
@@ -74,15 +76,17 @@ def _read_google_pubsub(body: Fields, headers: Headers) -> Iterable[PushEvent]:
     ]
 
 
-def _pubsub_data(body: Fields) -> Fields:
+def _pubsub_data(body: Fields) -> Fields | None:
+    """Return the body of a push in a message; None for another message, which Pub/Sub would repeat."""
     try:
         data = base64.b64decode(body.required("message.data"), validate=True)
+    except ValueError:
+        raise body.missing("message.data", "base64") from None
+    try:
         inner = Fields(parse_body(data, {}), "message.data.")
     except ValueError:
-        inner = None
-    if inner is None or not _is_google(inner, {}):
-        raise body.missing("message.data", "base64 of a push to Artifact Registry")
-    return inner
+        return None
+    return inner if _is_google(inner, {}) else None
 
 
 def _is_google(body: Fields, headers: Headers) -> bool:

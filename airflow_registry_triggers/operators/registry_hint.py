@@ -96,11 +96,13 @@ class RegistryHintOperator(SharedStateMixin, BaseOperator):
 
     def _check_connection(self) -> None:
         connection = RegistryHook.get_connection(self.registry_conn_id)
-        is_own_type = connection.conn_type == RegistryHook.conn_type
-        try:
-            settings = WatchSettings.from_extra(
-                connection.extra_dejson, self.registry_conn_id, has_hints=is_own_type
+        if connection.conn_type != RegistryHook.conn_type:
+            raise InvalidArgument(
+                f"Connection {self.registry_conn_id!r}: queue_hints is off, because the type is "
+                f"{connection.conn_type!r}. Set the type to {RegistryHook.conn_type} and queue_hints to true."
             )
+        try:
+            settings = WatchSettings.from_extra(connection.extra_dejson, self.registry_conn_id)
         except ValueError as error:
             raise InvalidArgument(str(error)) from None
         if not settings.queue_hints:

@@ -125,14 +125,22 @@ def test_registry_hint_of_a_repository_asset_or_an_unknown_payload_stores_nothin
 
 
 @pytest.mark.parametrize(
-    ("conn_type", "extra"),
-    [("oci_registry", {}), ("oci_registry", {"queue_hints": "false"}), ("docker", {"queue_hints": True})],
+    ("conn_type", "extra", "text"),
+    [
+        ("oci_registry", {}, "queue_hints is off. Set queue_hints to true."),
+        ("oci_registry", {"queue_hints": "false"}, "queue_hints is off. Set queue_hints to true."),
+        (
+            "docker",
+            {"queue_hints": True},
+            "queue_hints is off, because the type is 'docker'. Set the type to oci_registry and queue_hints to true.",
+        ),
+    ],
 )
-def test_registry_hint_with_queue_hints_off_fails_without_a_retry(connection, conn_type, extra):
+def test_registry_hint_with_queue_hints_off_fails_without_a_retry(connection, conn_type, extra, text):
     connection.update(conn_type=conn_type, extra=extra)
     with pytest.raises(AirflowFailException) as failure:
         operator().execute(Context(event(read_sample(ECR).decode())))
-    assert str(failure.value) == "Connection 'conn': queue_hints is off. Set queue_hints to true."
+    assert str(failure.value) == f"Connection 'conn': {text}"
 
 
 def test_registry_hint_with_unknown_messages_warns_or_fails():
