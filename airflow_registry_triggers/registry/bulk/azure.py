@@ -35,8 +35,10 @@ async def pages(session: ApiSession, repository: str) -> AsyncIterator[list[Repo
     :raises RegistryError: a page could not be read now
     """
     url: URL | None = session.url(f"/acr/v1/{repository}/_tags", n=PAGE_SIZE, orderby="timedesc")
+    where = ""
     while url is not None:
-        page = await session.get(url, repository)
+        page = await session.get(url, repository, where)
+        where = page.where  # pages are shown by the first URL: the path of a link comes from the registry
         rows = rows_of(page.body, "tags", page.where)
         tags = [
             reported_tag(row.get("name"), row.get("digest"), seconds_of(row.get("lastUpdateTime")))

@@ -55,8 +55,10 @@ async def pages(session: ApiSession, repository: str) -> AsyncIterator[list[Repo
         raise ApiRefused(f"{HOST}: {repository} is not the name of a repository on Docker Hub")
     path = f"/v2/namespaces/{namespace}/repositories/{name}/tags"
     url: URL | None = session.url(path, page_size=PAGE_SIZE, ordering="last_updated")
+    where = ""
     while url is not None:
-        page = await session.get(url, repository)
+        page = await session.get(url, repository, where)
+        where = page.where  # pages are shown by the first URL: the path of a link comes from the registry
         tags = [
             reported_tag(row.get("name"), row.get("digest"), seconds_of(row.get("last_updated")))
             for row in rows_of(page.body, "results", page.where)

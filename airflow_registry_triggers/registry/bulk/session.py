@@ -96,48 +96,50 @@ class ApiSession:
         prefix = self._base.raw_path.rstrip("/")
         return self._base.with_path(prefix + path, encoded=True).with_query(query)
 
-    async def get(self, url: URL, repository: str) -> ApiPage:
+    async def get(self, url: URL, repository: str, shown: str = "") -> ApiPage:
         """
         Request a page.
 
         :param repository: full name of the repository, for the token of the registry
+        :param shown: the URL as errors show it; for the target of a link, ``where`` of the page before
         :raises ApiRefused: the answer is a 4xx or not JSON, so that a later request would not help either
         :raises RegistryError: the API did not answer, is overloaded or failed
         """
-        where = display_url(url)
-        answer = await self._answer(url, repository)
+        where = shown or display_url(url)
+        answer = await self._answer(url, repository, where)
         if answer.status == 200:
             return ApiPage(await self._parsed(answer, where), where, answer)
         if answer.status < 500 and answer.status not in _LATER:
             raise ApiRefused(f"{where}: answered {answer.status}")
         raise error_of(answer, self._transport.memory.pause)
 
-    async def _answer(self, url: URL, repository: str) -> Answer:
+    async def _answer(self, url: URL, repository: str, where: str) -> Answer:
         if self._authorize is None:
-            return await self._signed_in(url, repository)
-        answer = await self._authorized(url, await self._authorize())
+            return await self._signed_in(url, repository, where)
+        answer = await self._authorized(url, await self._authorize(), where)
         if answer.status == 401 and self._drop():
-            answer = await self._authorized(url, await self._authorize())
+            answer = await self._authorized(url, await self._authorize(), where)
         return answer
 
-    async def _signed_in(self, url: URL, repository: str) -> Answer:
+    async def _signed_in(self, url: URL, repository: str, where: str) -> Answer:
         limits = self._limits
         try:
             return await self._transport.send(
-                "GET", url, repository, "application/json", limits.page_bytes, limits
+                "GET", url, repository, "application/json", limits.page_bytes, limits, where
             )
         except RegistryError as error:
             if error.kind == "credentials" and error.status is not None:
                 raise ApiRefused(str(error)) from None
             raise
 
-    async def _authorized(self, url: URL, authorization: str | None) -> Answer:
+    async def _authorized(self, url: URL, authorization: str | None, where: str) -> Answer:
         request = Request(
             "GET",
             url,
             {"Accept": "application/json"},
             self._limits.page_bytes,
             {url.origin(): authorization},
+            shown=where,
             may_leave_origin=False,
         )
         return await self._transport.send_once(request, self._limits)

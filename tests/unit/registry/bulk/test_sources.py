@@ -18,7 +18,7 @@ from airflow_registry_triggers.registry.bulk.sources import Api
 from airflow_registry_triggers.registry.client import RegistryClient
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.http import session
-from tests.unit.registry.bulk.bulk_registry import REPOSITORY, START, BulkRegistry
+from tests.unit.registry.bulk.bulk_registry import API_PATHS, REPOSITORY, START, BulkRegistry
 from tests.unit.registry.bulk.watching import API_TOKEN, Watcher, api_of
 from tests.unit.registry.scripted_registry import SignIn, digest_of
 
@@ -93,6 +93,33 @@ async def test_pages_with_a_link_to_another_host_are_refused_and_no_request_leav
     registry.api_fault = lambda: web.json_response(body, headers=headers)
     with pytest.raises(ApiRefused):
         await listed(registry)
+
+
+@pytest.mark.parametrize("second", ["status 404", "status 500", "not JSON", "a third page elsewhere"])
+@pytest.mark.parametrize("api", ["azure", "docker_hub"])
+async def test_errors_of_a_linked_page_name_the_first_url_and_not_the_link(
+    registry: BulkRegistry, api: str, second: str
+) -> None:
+    echo = b"user:planted-password".hex()
+    path = f"{API_PATHS[api]}{echo}/tags"
+    body: dict[str, object] = {"tags": [], "results": [], "next": f"{registry.url}{path}"}
+    other = "http://elsewhere.example/x"
+    registry.api_answers = [
+        web.json_response(body, headers={"Link": f'<{path}>; rel="next"'}),
+        {
+            "status 404": web.Response(status=404),
+            "status 500": web.Response(status=500),
+            "not JSON": web.Response(text="no JSON"),
+            "a third page elsewhere": web.json_response(
+                body | {"next": other}, headers={"Link": f'<{other}>; rel="next"'}
+            ),
+        }[second],
+    ]
+    with pytest.raises((ApiRefused, RegistryError)) as caught:
+        await listed(registry)
+    assert [echo in asked.path for asked in registry.api_requests] == [False, True]
+    assert echo not in str(caught.value)
+    assert registry.api_requests[0].path.partition("?")[0] in str(caught.value)
 
 
 @pytest.mark.parametrize("api", ["azure"])
