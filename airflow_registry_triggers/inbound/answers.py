@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.inbound.hint_row import Hints
 
 __all__ = [
+    "INCOMPLETE",
     "MAX_BODY",
     "NOT_FOUND",
     "TOO_LARGE",
@@ -87,6 +88,8 @@ class BodyTooLarge(ValueError):
 NOT_FOUND = Answer(404, "not found")
 """The same for an unknown Connection, another Connection type and a Connection without a secret."""
 UNPROVEN = Answer(401, "no valid proof of the sender", {"WWW-Authenticate": "Bearer"})
+INCOMPLETE = Answer(400, "the sender disconnected before the end of the body", {"Connection": "close"})
+"""For the log and the metric; nobody reads it."""
 TOO_LARGE = Answer(413, f"the body has more than {MAX_BODY} bytes")
 TOO_SLOW = Answer(408, "the body did not arrive in time", {"Connection": "close"})
 WRONG_METHOD = Answer(405, "use POST", {"Allow": "POST, OPTIONS"})

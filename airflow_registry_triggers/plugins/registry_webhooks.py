@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowNotFoundException
 from fastapi import FastAPI, Request, Response
+from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from airflow_registry_triggers.common.metrics import count_webhook
 from airflow_registry_triggers.hooks.inbound_settings import InboundSettings
 from airflow_registry_triggers.hooks.registry import RegistryHook
 from airflow_registry_triggers.inbound.answers import (
+    INCOMPLETE,
     NOT_FOUND,
     TOO_LARGE,
     TOO_SLOW,
@@ -102,11 +104,13 @@ class _Endpoint:
         try:
             return await self._handle_known(request, conn_id, connection)
         except BodyTooLarge:
-            self._warnings.add(conn_id, f"webhooks are rejected (413): {TOO_LARGE.content}")
-            return TOO_LARGE, "", 0
+            answer = TOO_LARGE
         except TimeoutError:
-            self._warnings.add(conn_id, f"webhooks are rejected (408): {TOO_SLOW.content}")
-            return TOO_SLOW, "", 0
+            answer = TOO_SLOW
+        except ClientDisconnect:
+            answer = INCOMPLETE
+        self._warnings.add(conn_id, f"webhooks are rejected ({answer.status}): {answer.content}")
+        return answer, "", 0
 
     async def _handle_known(
         self, request: Request, conn_id: str, connection: InboundConnection

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
+import uvicorn
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
@@ -22,6 +23,7 @@ from airflow_registry_triggers.hooks.registry import RegistryHook
 from airflow_registry_triggers.plugins import inbound_connections, inbound_warnings, registry_webhooks
 from airflow_registry_triggers.plugins.hint_store import NoStateAsset
 from airflow_registry_triggers.plugins.registry_webhooks import create_app
+from tests.unit.watcher.streams import until
 
 SECRET = "planted-secret-of-a-webhook"
 PREVIOUS = "planted-secret-of-last-year"
@@ -269,6 +271,31 @@ async def test_endpoint_with_a_slow_body_answers_408(endpoint, monkeypatch):
 
     await asyncio.wait_for(endpoint.app(scope, receive, send), 30)
     assert sent[0]["status"] == 408
+
+
+async def test_endpoint_with_a_sender_that_disconnects_during_the_body_counts_400_and_logs_it_once(
+    endpoint, monkeypatch, caplog
+):
+    counted = []
+    monkeypatch.setattr(registry_webhooks, "count_webhook", lambda *values: counted.append(values))
+    config = uvicorn.Config(endpoint.app, port=0, log_config=None, lifespan="off")
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    await until(lambda: server.started)
+    for _ in range(3):
+        _, writer = await asyncio.open_connection(*server.servers[0].sockets[0].getsockname())
+        head = "POST /conn HTTP/1.1", "Host: airflow", "Content-Length: 100", "X-Hub-Signature-256: sha256=0"
+        writer.write("\r\n".join((*head, "", "{")).encode())
+        await writer.drain()
+        writer.close()
+    await until(lambda: len(counted) == 3)
+    server.should_exit = True
+    await serving
+    assert counted == [(400, "", 0)] * 3
+    (warning,) = (record.message for record in caplog.records if record.levelno >= logging.WARNING)
+    assert warning == (
+        "Connection 'conn': webhooks are rejected (400): the sender disconnected before the end of the body"
+    )
 
 
 @pytest.mark.parametrize(
