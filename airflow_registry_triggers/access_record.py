@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from airflow_registry_triggers.record_limits import LIMITS, shortened
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -155,15 +157,15 @@ class AccessRecord:
     retries_left: int | None = None
     is_test: bool = False
 
+    def __post_init__(self) -> None:
+        for name, limit in LIMITS.items():
+            object.__setattr__(self, name, shortened(getattr(self, name), limit))
+
     @classmethod
     def of(
         cls, notification: Notification, *, status_code: str, trigger_name: str, **values: Any
     ) -> AccessRecord:
-        """
-        Make a record of a notification.
-
-        :param values: further fields of the record
-        """
+        """Make a record of a notification; ``values`` are further fields of the record."""
         known = {
             "trigger_log_id": notification.id or "",
             "trigger_type": notification.trigger.get("type", ""),

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_registry_triggers.access_record import VERDICTS, XCOM_PREFIX, Status
+from airflow_registry_triggers.record_limits import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -161,7 +162,7 @@ class Query:
 def _matches(wanted: str, value: object) -> bool:
     text = str(value or "")
     if wanted.startswith(_EXACT):
-        return text == wanted[len(_EXACT) :]
+        return text == shortened(wanted[len(_EXACT) :])  # as the record has it
     return wanted.lower() in text.lower()
 
 

@@ -14,6 +14,7 @@ from airflow_registry_triggers.access_log.query import InvalidFilter
 from airflow_registry_triggers.overview.queries import read_facts, read_records, read_triggers
 from airflow_registry_triggers.overview.rows import repositories_of, row_of, wanted_records
 from airflow_registry_triggers.overview.states import State, decide
+from airflow_registry_triggers.record_limits import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -153,7 +154,7 @@ def match_of(session: Session, dag_id: str, task_id: str, name: str) -> str:
     triggers = [trigger for trigger in read_triggers(session, dag_id) if trigger.kind == "match"]
     own = [trigger for trigger in triggers if trigger.task_id == task_id]
     upstream = [trigger for trigger in triggers if task_id in trigger.deliveries]
-    named = [trigger for trigger in upstream if trigger.name == name]
+    named = [trigger for trigger in upstream if shortened(trigger.name) == name]
     found = own or named or upstream
     return found[0].task_id if len(found) == 1 else ""
 

@@ -130,6 +130,36 @@ def test_summary_of_a_record_has_six_fields():
     assert set(summary) == set(RecordSummary.__annotations__)
 
 
+@pytest.mark.parametrize(
+    "name", ["trigger_name", "repository", "tag", "digest", "registry", "reason", "notification_id"]
+)
+@pytest.mark.parametrize("char", ["n", "\n", "\U0001f433"])
+def test_record_with_a_long_text_keeps_its_beginning_and_an_ellipsis(name, char):
+    text = getattr(record(**{name: char * 100_000}), name)
+    assert len(json.dumps(text)) <= 4096 + len('""')
+    assert text.endswith("…")
+    assert set(text[:-1]) == {char}
+    assert getattr(record(**{name: text}), name) == text, "a copy is not cut a second time"
+
+
+def test_record_of_the_longest_dag_and_task_id_keeps_the_name():
+    name = f"{'d' * 250}.{'t' * 250}"
+    assert record(trigger_name=name).trigger_name == name
+
+
+def test_of_a_notification_with_long_texts_is_short():
+    long = "x" * 1_000_000
+    notification = Notification.from_dict(
+        {
+            "push_data": {"digest": long, "tag": long},
+            "repository": {"repo_full_name": long},
+            "event": {"id": long, "action": long, "registry": long, "trigger": {"type": long, "tag": long}},
+        }
+    )
+    of = AccessRecord.of(notification, status_code="200", trigger_name=long, reason=long)
+    assert len(json.dumps(of.to_dict())) < 20_000
+
+
 def test_to_dict_after_a_json_round_trip_is_equal():
     fields = record(status_code=Status.TIMEOUT, attempts=({"try_number": 1},)).to_dict()
     assert AccessRecord(**json.loads(json.dumps(fields))).to_dict() == fields

@@ -6,6 +6,7 @@ import pytest
 
 from airflow_registry_triggers.access_log.entries import records_of, result_of
 from airflow_registry_triggers.access_log.query import InvalidFilter, Query, filter_of_tests, results_of
+from airflow_registry_triggers.access_record import AccessRecord
 
 CODES = ["200", "302", "422", "503", "timeout", "dns_error", "blocked", "dry_run", "triggered", "untriggered"]
 CODES += ["duplicate", "malformed", "tls_error", "protocol_error"]
@@ -68,6 +69,14 @@ ENTRY = {
 def test_wants_an_entry_only_if_each_filter_passes(query, wanted):
     assert query.looks_into_records
     assert query.wants(ENTRY) is wanted
+
+
+def test_wants_a_record_whose_name_was_shortened_by_its_whole_name():
+    name = "n" * 2000
+    record = AccessRecord(trigger_name=name, status_code="200", trigger_log_id="1").to_dict()
+    assert record["trigger_name"] != name
+    assert Query(trigger=f"={name}").wants(record)
+    assert not Query(trigger="=" + "n" * 100).wants(record)
 
 
 @pytest.mark.parametrize(

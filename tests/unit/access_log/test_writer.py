@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_registry_triggers.access_log.writer import AccessLog, by_xcom_key, within_limit
-from airflow_registry_triggers.access_record import BODY_LEFT_OUT, AccessRecord
+from airflow_registry_triggers.access_log.writer import LIST_LIMIT, AccessLog, by_xcom_key, within_limit
+from airflow_registry_triggers.access_record import BODY_LEFT_OUT, AccessRecord, Status
 
 
 def record(**values):
@@ -69,6 +70,16 @@ def test_within_limit_of_two_statuses_counts_each():
     kept = within_limit([*large(20), *large(20, status_code="500")], limit=4000)
     assert {item["status_code"] for item in kept if "more records" in item["reason"]} == {"200", "500"}
     assert len(json.dumps(kept)) <= 4000
+
+
+@pytest.mark.parametrize("char", ["n", "é", "\U0001f433"])
+@pytest.mark.parametrize("name", ["trigger_name", "tag", "repository", "registry", "digest", "reason"])
+def test_within_limit_of_any_status_and_long_texts_stays_below_1_mib(name, char):
+    statuses = [*map(str, range(100, 600)), *Status]
+    long = {name: char * 20_000}
+    kept = within_limit([record(**long, status_code=status) for status in statuses])
+    assert len(json.dumps(kept)) <= LIST_LIMIT
+    assert {item["status_code"] for item in kept} == set(statuses)
 
 
 @given(st.lists(st.integers(0, 3000), max_size=40), st.integers(3000, 60_000))
