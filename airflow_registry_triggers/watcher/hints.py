@@ -39,6 +39,9 @@ READ_LEAD = 0.2
 MAX_BACK_OFF = 30.0
 """Seconds, the longest pause after failed reads."""
 
+RETRY_CONNECTION_AFTER = 10.0
+"""Seconds until a waiter reads a Connection again that could not be read."""
+
 log = logging.getLogger(__name__)
 
 _readers: WeakKeyDictionary[asyncio.AbstractEventLoop, HintReader] = WeakKeyDictionary()
@@ -99,14 +102,14 @@ class HintWaiter:
         :param seconds: the longest wait
         :return: the tags to poll now, ``*`` for all; None after the time, and empty after :meth:`wake`
         """
-        if not self._is_followed:
-            await self._follow_connection()
-        if seconds > 0 and not self._woken.is_set():
-            try:
-                async with asyncio.timeout(seconds):
+        end = time.monotonic() + seconds
+        is_followed = self._is_followed or await self._follow_connection()
+        while not self._woken.is_set() and (left := end - time.monotonic()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left if is_followed else min(left, RETRY_CONNECTION_AFTER)):
                     await self._woken.wait()
-            except TimeoutError:
-                return None
+            # Without the retry, a sensor would miss the hints of its whole interval.
+            is_followed = is_followed or self._is_followed or await self._follow_connection()
         return self.take() if self._woken.is_set() else None
 
     def add(self, tags: Iterable[str]) -> None:
@@ -146,12 +149,15 @@ class HintWaiter:
             self.keys, self._name = keys, name
             self._reader.follow(self)
 
-    async def _follow_connection(self) -> None:
-        """Read the Connection; an error changes nothing."""
-        with contextlib.suppress(Exception):
+    async def _follow_connection(self) -> bool:
+        """Read the Connection; return False after an error, which changes nothing."""
+        try:
             target = await target_for(self._conn_id, self._repository, MAX_AGE)
-            self.follow(target)
-            self._is_followed = False
+        except Exception:
+            return False
+        self.follow(target)
+        self._is_followed = False
+        return True
 
 
 class HintReader:

@@ -238,6 +238,24 @@ async def test_hint_waiter_with_a_broken_connection_waits(rows, extra, monkeypat
         assert time.monotonic() - began >= 0.09
 
 
+async def test_hint_waiter_whose_connection_cannot_be_read_at_first_reads_it_again(rows, extra, monkeypatch):
+    readable = RegistryHook.aget_connection
+    failures = iter([ValueError("no such Connection"), TimeoutError("the api-server does not answer")])
+
+    async def broken_at_first(conn_id):
+        if error := next(failures, None):
+            raise error
+        return await readable(conn_id)
+
+    monkeypatch.setattr(RegistryHook, "aget_connection", broken_at_first)
+    monkeypatch.setattr(hints, "RETRY_CONNECTION_AFTER", 0.1, raising=False)
+    async with waiting() as waiter:
+        rows.hint(["v1"])
+        began = time.monotonic()
+        assert await waiter.wait(10) == {"v1"}
+        assert time.monotonic() - began >= 0.19
+
+
 async def test_hint_waiter_with_a_secret_of_15_characters_still_reads(rows, extra):
     """The endpoint rejects such a secret; the watcher is not stopped by it."""
     extra["conn"] = {"webhook_secret": "fifteen-letters"}
