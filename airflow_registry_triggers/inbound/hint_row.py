@@ -157,36 +157,52 @@ def _collapsed(tags: _Tags) -> _Tags:
 
 
 def _trim(row: _Row) -> None:
-    """Remove the oldest entries of the Connection with the most entries until the row fits."""
-    entries = _oldest_first(row) if row.size() > MAX_ROW else iter(())
+    """Remove the oldest entries of the Connection with the most bytes until the row fits."""
+    freed = _freed_by_removal(row) if row.size() > MAX_ROW else iter(())
     while (excess := row.size() - MAX_ROW) > 0:
-        for key, tag, at in entries:
-            del row.hints[key][tag]
-            # As in JSON: quotes, colon, comma and space.
-            excess -= len(json.dumps(tag)) + len(str(at)) + 4
-            if not row.hints[key]:
-                del row.hints[key]
-                excess -= len(json.dumps(key)) + 6
+        for size in freed:
+            excess -= size
             if excess <= 0:
                 break
         else:
             return
 
 
-def _oldest_first(row: _Row) -> Iterator[tuple[str, str, int]]:
+def _freed_by_removal(row: _Row) -> Iterator[int]:
+    """Remove an entry in each step; yield its size."""
     by_connection: dict[str, list[tuple[int, str, str]]] = defaultdict(list)
+    sizes: dict[str, int] = defaultdict(int)
     for key, tags in row.hints.items():
-        by_connection[key.rpartition("|")[0]] += [(at, key, tag) for tag, at in tags.items()]
+        conn_id = key.rpartition("|")[0]
+        by_connection[conn_id] += [(at, key, tag) for tag, at in tags.items()]
+        sizes[conn_id] += _size_of_key(key) + sum(_size_of_tag(tag, at) for tag, at in tags.items())
     for entries in by_connection.values():
         entries.sort(reverse=True)
-    heap = [(-len(entries), conn_id) for conn_id, entries in by_connection.items()]
+    heap = [(-size, conn_id) for conn_id, size in sizes.items() if by_connection[conn_id]]
     heapq.heapify(heap)
     while heap:
         _, conn_id = heap[0]
-        entries = by_connection[conn_id]
-        at, key, tag = entries.pop()
-        yield key, tag, at
-        if entries:
-            heapq.heapreplace(heap, (-len(entries), conn_id))
+        size = _remove(row, *by_connection[conn_id].pop())
+        sizes[conn_id] -= size
+        if by_connection[conn_id]:
+            heapq.heapreplace(heap, (-sizes[conn_id], conn_id))
         else:
             heapq.heappop(heap)
+        yield size
+
+
+def _remove(row: _Row, at: int, key: str, tag: str) -> int:
+    """Remove an entry, and a repository without entries; return the bytes that this saves."""
+    del row.hints[key][tag]
+    if row.hints[key]:
+        return _size_of_tag(tag, at)
+    del row.hints[key]
+    return _size_of_tag(tag, at) + _size_of_key(key)
+
+
+def _size_of_tag(tag: str, at: int) -> int:
+    return len(json.dumps(tag)) + len(str(at)) + 4  # as in JSON: colon, comma and space
+
+
+def _size_of_key(key: str) -> int:
+    return len(json.dumps(key)) + 6

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from airflow_registry_triggers.inbound.dialects import PushEvent
@@ -285,6 +285,30 @@ def test_connection_cannot_push_out_the_hints_of_another() -> None:
         row = merge(row, many("flood", 5000), NOW + 1 + number)
     assert is_stored(row, own, NOW)
     assert size(row) <= LIMIT
+
+
+def test_connection_with_few_large_entries_cannot_push_out_many_small_ones() -> None:
+    own: Hints = {("quiet", f"app{number}"): {"v1"} for number in range(200)}
+    row = merge(None, own, NOW)
+    row = merge(row, many("flood", 150, 250), NOW + 1)
+    assert is_stored(row, own, NOW)
+    assert size(row) <= LIMIT
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    quiet=st.tuples(st.integers(1, 350), st.integers(6, 30)),
+    floods=st.lists(st.tuples(st.integers(30, 400), st.integers(20, 900)), min_size=1, max_size=4),
+)
+def test_connection_with_at_most_half_of_the_row_keeps_all_hints(
+    quiet: tuple[int, int], floods: list[tuple[int, int]]
+) -> None:
+    own = many("quiet", *quiet)
+    row = merge(None, own, NOW)
+    assume(size(row) < LIMIT / 2)
+    for number, (count, length) in enumerate(floods):
+        row = merge(row, many("flood", count, length), NOW + 1 + number)
+        assert is_stored(row, own, NOW)
 
 
 def test_connections_that_all_flood_keep_equal_shares() -> None:
