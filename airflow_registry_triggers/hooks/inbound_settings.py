@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.log import mask_secret
 
@@ -44,7 +45,7 @@ class InboundSettings:
         """
         if connection.conn_type != RegistryHook.conn_type:
             return None
-        read = ConnectionExtra(connection.extra_dejson, str(connection.conn_id))
+        read = ConnectionExtra(_extra_of(connection), str(connection.conn_id))
         current, previous = read.secret("webhook_secret"), read.secret("previous_webhook_secret")
         for secret in filter(None, (current, previous)):
             mask_secret(secret)
@@ -53,3 +54,16 @@ class InboundSettings:
         except ValueError as error:
             raise ValueError(f"Connection {read.conn_id!r}: {error}") from None
         return cls(secrets, read.integer("webhook_rate", DEFAULT_RATE, at_least=1)) if secrets else None
+
+
+def _extra_of(connection: Connection) -> dict[str, Any]:
+    # extra_dejson is empty for text that is not JSON: the endpoint would not find webhook_secret in it.
+    text = (connection.extra or "").strip()
+    try:
+        extra = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        extra = None
+    if isinstance(extra, dict):
+        return connection.extra_dejson if text else {}  # extra_dejson masks secrets in logs
+    # Raised outside the handler: a JSONDecodeError carries the whole text.
+    raise ValueError(f"Connection {connection.conn_id!r}: extra must be a JSON object")

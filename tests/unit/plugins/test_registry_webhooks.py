@@ -58,7 +58,8 @@ class Endpoint:
         if self.database_error or conn_id not in self.connections:
             raise AirflowNotFoundException(f"The conn_id `{conn_id}` isn't defined")
         conn_type, extra = self.connections[conn_id]
-        return Connection(conn_id=conn_id, conn_type=conn_type, host="r.example.com", extra=json.dumps(extra))
+        text = extra if isinstance(extra, str) else json.dumps(extra)
+        return Connection(conn_id=conn_id, conn_type=conn_type, host="r.example.com", extra=text)
 
     def check_database(self):
         if self.database_error:
@@ -362,6 +363,24 @@ async def test_endpoint_with_invalid_connection_values_answers_503_and_logs_the_
     assert named in warning
     assert warning.count("Connection 'conn'") == 1
     assert "fifteen-letters" not in warning
+
+
+@pytest.mark.parametrize(
+    "extra", ["[1]", '"fifteen-letters"', "5", "null", "webhook_secret: hunter2", "[" * 60_000]
+)
+async def test_endpoint_with_an_extra_that_is_not_an_object_answers_503_and_logs_it(endpoint, extra, caplog):
+    endpoint.connections["conn"] = ("oci_registry", extra)
+    answer = await endpoint.request(content=PUSH)
+    assert (answer.status_code, answer.text, answer.headers["Retry-After"]) == (503, "not available", "30")
+    (warning,) = [record.message for record in caplog.records if record.name == inbound_warnings.__name__]
+    assert warning == "Connection 'conn': webhooks are rejected (503): extra must be a JSON object"
+    assert "hunter2" not in caplog.text
+
+
+@pytest.mark.parametrize("extra", ["", " ", "{}"])
+async def test_endpoint_with_an_empty_extra_answers_404(endpoint, extra):
+    endpoint.connections["conn"] = ("oci_registry", extra)
+    assert (await endpoint.request(content=PUSH)).status_code == 404
 
 
 @pytest.mark.parametrize("error", [NoStateAsset("The shared state asset does not exist"), OSError("hunter2")])
