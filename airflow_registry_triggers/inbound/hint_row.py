@@ -30,6 +30,8 @@ VERSION = 1
 MAX_AGE_MS = 60_000
 MAX_TAGS = 50
 """Tags of one repository; more become :data:`ALL_TAGS`."""
+MAX_SEQ = 2**53
+"""Larger numbers are not exact in every JSON reader, and thousands of digits cannot be written."""
 MAX_ROW = 40_000
 """Characters of the row as JSON. Airflow warns above 65,535 bytes, and quotes the value once more."""
 
@@ -147,7 +149,7 @@ def _read(row: object) -> _Row:
 
 
 def _is_seq(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_SEQ
 
 
 def _collapsed(tags: _Tags) -> _Tags:

@@ -81,5 +81,5 @@ def _locked_asset(session: Session) -> int:
 def _parsed(value: str | None) -> Any:
     try:
         return json.loads(value) if value else None
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         return None

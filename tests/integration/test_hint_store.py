@@ -67,7 +67,9 @@ def test_hint_store_with_an_unreadable_row_begins_anew(asset_id):
 
     from airflow_registry_triggers.plugins.hint_store import store_hints
 
-    for broken in ("{", '"text"', "null"):
+    digits = "9" * 4_300
+    large = f'{{"v": 1, "seq": {digits}, "hints": {{}}}}'
+    for broken in ("{", '"text"', "null", "[" * 60_000, large):
         store_hints({("conn", "team/app"): {"v1"}})
         with create_session() as session:
             session.execute(

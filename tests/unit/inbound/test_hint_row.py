@@ -101,6 +101,8 @@ def test_merge_keeps_all_tags_beside_single_tags() -> None:
         {"v": 1, "seq": "1", "hints": {}},
         {"v": 1, "seq": True, "hints": {}},
         {"v": 1, "seq": -5, "hints": {}},
+        {"v": 1, "seq": 2**53, "hints": {"c|r": {"t": 1}}},
+        {"v": 1, "seq": 10**4299, "hints": {"c|r": {"t": 1}}},
         {"v": 1, "hints": {"c|r": {"t": 1}}},
     ],
 )
@@ -109,6 +111,12 @@ def test_unreadable_row_counts_as_empty(row: Any) -> None:
     assert newer_than(row, -1) == {}
     assert not is_stored(row, {KEY: {"v1"}}, NOW)
     assert merge(row, {KEY: {"v1"}}, NOW) == merge(None, {KEY: {"v1"}}, NOW)
+
+
+def test_row_with_the_largest_seq_is_read() -> None:
+    row = {"v": 1, "seq": 2**53 - 1, "hints": {"c|r": {"t": 2**53 - 1, "u": 2**53}}}
+    assert seq_of(row) == 2**53 - 1
+    assert newer_than(row, -1) == {("c", "r"): {"t"}}
 
 
 @pytest.mark.parametrize(
