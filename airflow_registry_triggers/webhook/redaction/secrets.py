@@ -6,15 +6,22 @@ from __future__ import annotations
 
 import base64
 import binascii
-import html
 import json
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote, unquote
+from urllib.parse import quote
+
+from airflow_registry_triggers.webhook.redaction.readings import (
+    BACKSLASHED,
+    folded,
+    joined_base64,
+    joined_hexadecimal,
+    readings,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["MASK", "MIN_SECRET", "Masker"]
 
@@ -24,13 +31,21 @@ MASK = "***"
 MIN_SECRET = 4
 """Shortest secret in characters that is searched for: a shorter one would mask half of every line."""
 
+MIN_JOINED = 6
+"""
+Shortest secret in bytes, and shortest encoding of it in characters, that is searched for across line breaks
+and other separators: the numbers ``[31, 31, 31, 31]`` would be the hexadecimal form of a secret ``1111``.
+"""
+
 _PREFIX = "whsec_"
-_BACKSLASHED = {'"': '"', "\\": "\\", "/": "/", "n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
-_LETTERS = {char: letter for letter, char in _BACKSLASHED.items()}
-_JSON_LAYERS = 3
+# A secret of words, such as "testtest", may be valid base64, and its decoded bytes in base64 are words again.
+_MIN_WORDS = 16
+_MIN_CUT = 8
+"""Shortest beginning of a separated encoding that is masked at a cut."""
+_END = 2048
+_LETTERS = {char: letter for letter, char in BACKSLASHED.items()}
 # Bounded, because a text of backslashes would take quadratic time otherwise.
 _ESCAPE = r"\\{1,8}"
-_JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([\"\\/nrtbf]))")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#0?39;"}
 
 
@@ -41,11 +56,15 @@ class _Compiled(NamedTuple):
     :param folded: forms of the secrets, with a space for a plus
     :param hexadecimal: the secrets in lower-case hexadecimal
     :param spellings: the forms as they are, percent-encoded and JSON-escaped throughout
+    :param joined_base64: the secrets in base64, as :func:`joined_base64` returns them
+    :param joined_hexadecimal: the secrets in hexadecimal, as :func:`joined_hexadecimal` returns them
     """
 
     folded: tuple[str, ...]
     hexadecimal: tuple[str, ...]
     spellings: tuple[str, ...]
+    joined_base64: tuple[bytes, ...]
+    joined_hexadecimal: tuple[bytes, ...]
 
 
 class Masker:
@@ -54,7 +73,8 @@ class Masker:
 
     Secrets are found as they are, in hexadecimal, in base64 at all three alignments, base64-decoded,
     percent-encoded and JSON-escaped, even if only some characters are escaped. Secrets of fewer than
-    4 characters are not searched for.
+    4 characters are not searched for. Line breaks and separators in base64 and hexadecimal are skipped for
+    secrets of at least 6 bytes.
 
     :param secrets: the secrets
     """
@@ -82,17 +102,20 @@ class Masker:
 
         :param text: the text
         """
-        folded, hexadecimal, _ = self._compiled
-        if not folded:
+        known = self._compiled
+        if not known.folded:
             return False
-        for reading in _readings(text):
-            for form in folded:  # a loop, because each attempt calls this many times
-                if form in reading:
+        for reading in readings(text):
+            plain = folded(reading)
+            for form in known.folded:  # a loop, because each attempt calls this many times
+                if form in plain:
                     return True
-            if hexadecimal:
-                lower = reading.lower()
-                if any(form in lower for form in hexadecimal):
+            if known.hexadecimal:
+                lower = plain.lower()
+                if any(form in lower for form in known.hexadecimal):
                     return True
+            if _finds_joined(reading, known, bytes.__contains__):
+                return True
         return False
 
     def mask(self, text: str, *, is_cut: bool = False) -> str:
@@ -108,68 +131,72 @@ class Masker:
             masked = _pattern(self._secrets).sub(MASK, text)
             if self.finds(masked):
                 return MASK  # escaped in a way that the pattern does not match
-        return _without_beginning(masked, self._compiled.spellings) if is_cut else masked
+        return self._without_beginning(masked) if is_cut else masked
+
+    def _without_beginning(self, text: str) -> str:
+        """Return a text that was cut, without the beginning of a secret at its end."""
+        known = self._compiled
+        for spelling in known.spellings:
+            for length in range(min(len(spelling) - 1, len(text)), MIN_SECRET - 1, -1):
+                if text.endswith(spelling[:length]):
+                    return text[:-length] + MASK
+        ends = readings(text[-_END:])
+        return MASK if any(_finds_joined(end, known, _ends_with_beginning) for end in ends) else text
 
 
-def _readings(text: str) -> Iterator[str]:
-    """Yield the text, and the text after its escapes are resolved; a plus becomes a space in each."""
-    yield _folded(text)
-    for plain in (text, html.unescape(text)) if "&" in text else (text,):
-        for layer in _json_layers(plain):
-            if layer is not text:
-                yield _folded(layer)
-            if "%" in layer:
-                yield _folded(unquote(layer))
-                yield _folded(unquote(layer, encoding="latin-1"))
+def _finds_joined(text: str, known: _Compiled, test: Callable[[bytes, bytes], bool]) -> bool:
+    """Return True if the test is true of a text and a form, both without separators."""
+    if known.joined_base64:
+        joined = joined_base64(text)
+        for form in known.joined_base64:
+            if test(joined, form):
+                return True
+    if known.joined_hexadecimal:
+        joined = joined_hexadecimal(text)
+        for form in known.joined_hexadecimal:
+            if test(joined, form):
+                return True
+    return False
 
 
-def _folded(text: str) -> str:
-    return text.replace("+", " ")
-
-
-def _json_layers(text: str) -> Iterator[str]:
-    yield text
-    for _ in range(_JSON_LAYERS):
-        if "\\" not in text:
-            return
-        halves = _JSON_ESCAPE.sub(_unescape, text)
-        # \\ud83d\\ude00 is one character.
-        text = halves.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        yield text
-
-
-def _unescape(match: re.Match[str]) -> str:
-    code = match[1] or match[2]
-    return chr(int(code, 16)) if code else _BACKSLASHED[match[3]]
-
-
-def _without_beginning(text: str, spellings: Iterable[str]) -> str:
-    for spelling in spellings:
-        for length in range(min(len(spelling) - 1, len(text)), MIN_SECRET - 1, -1):
-            if text.endswith(spelling[:length]):
-                return text[:-length] + MASK
-    return text
+def _ends_with_beginning(text: bytes, form: bytes) -> bool:
+    at = text.find(form[:_MIN_CUT], max(0, len(text) - len(form) + 1))
+    while at >= 0 and not form.startswith(text[at:]):
+        at = text.find(form[:_MIN_CUT], at + 1)
+    return at >= 0
 
 
 @lru_cache(maxsize=256)
 def _compiled(secrets: frozenset[str]) -> _Compiled:
     forms: list[str] = []
     hexadecimal: list[str] = []
+    joined: list[bytes] = []
     for secret in _longest_first(secrets):
         byte_forms = _decoded(secret)
         forms += [*_text_forms(secret), *(form.decode("latin-1") for form in byte_forms)]
         forms += [form for raw in (_bytes(secret), *byte_forms) for form in _base64_forms(raw)]
         hexadecimal += [raw.hex() for raw in (_bytes(secret), *byte_forms)]
+        joined += _joined_forms(secret, (_bytes(secret), *byte_forms))
     spellings = [
         spelling
         for form in forms
         for spelling in (form, quote(form, "", errors="replace"), json.dumps(form)[1:-1])
     ]
     return _Compiled(
-        tuple(dict.fromkeys(map(_folded, forms))),
+        tuple(dict.fromkeys(map(folded, forms))),
         tuple(dict.fromkeys(hexadecimal)),
         tuple(dict.fromkeys([*spellings, *hexadecimal])),
+        tuple(dict.fromkeys(joined)),
+        tuple(form.encode() for form in dict.fromkeys(hexadecimal) if len(form) >= 2 * MIN_JOINED),
     )
+
+
+def _joined_forms(secret: str, raws: Iterable[bytes]) -> Iterator[bytes]:
+    for raw in raws:
+        for form in _base64_forms(raw) if len(raw) >= MIN_JOINED else ():
+            joined = joined_base64(form)
+            if len(joined) >= (_MIN_WORDS if form in secret else MIN_JOINED):
+                yield joined
 
 
 @lru_cache(maxsize=64)

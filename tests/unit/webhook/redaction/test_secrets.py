@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import json
+from textwrap import wrap
 from urllib.parse import quote
 
 import pytest
@@ -78,6 +79,78 @@ def test_finds_any_secret_in_base64_of_a_longer_text(
 def test_finds_any_secret_in_hexadecimal(secret: str) -> None:
     raw = secret.encode("utf-8", "surrogatepass")
     assert Masker([secret]).finds(f"x{raw.hex().upper()}x")
+
+
+LONG = base64.encodebytes(b"k" * 50 + RAW + b"z" * 40).decode()
+PAIRS = wrap(RAW.hex(), 2)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        LONG,
+        LONG.replace("\n", "\r\n "),
+        json.dumps(LONG),
+        json.dumps(json.dumps(LONG)),
+        quote(LONG, ""),
+        LONG.replace("\n", "&#10;"),
+        json.dumps(LONG.splitlines()),
+        LONG.replace("\n", "=\n"),  # quoted-printable
+        ":".join(PAIRS),
+        ":".join(PAIRS).upper(),
+        " ".join(PAIRS),
+        "-".join(PAIRS),
+        json.dumps("\n".join(PAIRS)),
+        ", ".join(f"0x{pair}" for pair in PAIRS),
+        "".join(f"={pair}" for pair in PAIRS),
+        " ".join(wrap(RAW.hex(), 4)),
+        quote(quote(SECRET, ""), ""),
+        quote(json.dumps(SECRET)[1:-1], ""),
+        quote(json.dumps(LONG), ""),
+        quote(quote(LONG, ""), ""),
+    ],
+)
+def test_mask_an_encoding_with_separators_or_in_two_layers_leaves_nothing(spelling: str) -> None:
+    assert Masker([SECRET]).mask(f"before {spelling} after") in (MASK, f"before {MASK} after")
+
+
+@given(st.binary(min_size=6, max_size=40), st.binary(max_size=120), st.integers(1, 76), CODES)
+def test_finds_any_secret_in_wrapped_base64(raw: bytes, before: bytes, width: int, encode: object) -> None:
+    secret = raw.decode("latin-1")
+    encoded = encode(before + secret.encode() + b"after").decode()  # type: ignore[operator]
+    masker = Masker([secret])
+    joined = base64.b64encode(secret.encode()).decode()
+    if sum(char.isalnum() for char in joined) >= 12:  # bytes such as FB EF BE are only pluses
+        assert masker.finds("\n".join(wrap(encoded, width)))
+
+
+@given(st.binary(min_size=6, max_size=40), st.sampled_from([":", " ", "\n", "\\n", ", 0x"]))
+def test_finds_any_secret_in_separated_hexadecimal(raw: bytes, separator: str) -> None:
+    secret = raw.decode("latin-1")
+    assert Masker([secret]).finds(secret.encode().hex(separator[:1]).replace(separator[:1], separator))
+
+
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        ("1111", "[31, 31, 31, 31, 31]"),
+        ("prod", "cHJ v ZA"),
+        ("testtest", "a test test: test\ntest failed"),
+        ("teamapps", '{"team": "apps", "team/apps": 1}'),
+    ],
+)
+def test_mask_words_and_numbers_that_only_resemble_a_short_secret_stay(secret: str, text: str) -> None:
+    assert Masker([secret]).mask(text) == text
+
+
+@pytest.mark.parametrize("separated", ["\n".join(wrap(LONG.replace("\n", ""), 10)), ":".join(["00", *PAIRS])])
+def test_mask_of_a_cut_text_leaves_no_beginning_of_a_separated_encoding(separated: str) -> None:
+    masker = Masker([SECRET])
+    hidden = [masker.mask(separated[:length], is_cut=True) == MASK for length in range(len(separated))]
+    begins = hidden.index(True)
+    assert begins <= 100
+    assert all(hidden[begins:])
+    assert masker.mask(separated[:begins]) == separated[:begins]
 
 
 def test_mask_secret_of_fewer_than_4_characters_is_not_searched_for() -> None:
