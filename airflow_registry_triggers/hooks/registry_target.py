@@ -25,6 +25,7 @@ from airflow_registry_triggers.hooks.registry_login import (
     is_cloud,
     login_of,
 )
+from airflow_registry_triggers.hooks.token_masks import mask_token
 from airflow_registry_triggers.hooks.watch_settings import WatchSettings
 from airflow_registry_triggers.oci_names import DOCKER_HUB_HOST, docker_hub_repository, is_docker_hub
 from airflow_registry_triggers.registry.names import RepositoryReference
@@ -97,6 +98,7 @@ class RegistryTarget:
             proxy=self.proxy,
             login=self.login,
             on_secret=mask_secret,
+            on_token=mask_token,
             api=self.api.for_client(self.login),
         )
 

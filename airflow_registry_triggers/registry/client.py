@@ -59,7 +59,9 @@ class RegistryClient:
     :param proxy: URL of an HTTP proxy for all requests; default ``HTTPS_PROXY``, ``HTTP_PROXY`` and
         ``NO_PROXY`` of the environment
     :param login: source of credentials that expire, in place of ``username`` and ``password``
-    :param on_secret: called with each token and encoded login, so that the caller can mask it in logs
+    :param on_secret: called with each secret of a proxy, so that the caller can mask it in logs
+    :param on_token: called with each token and encoded login; default ``on_secret``. A registry chooses the
+        size and the number of its tokens
     :param api: the registry's own API, which lists tags and digests together
     :raises ValueError: the base URL, the limit or the proxy is not valid
     """
@@ -76,6 +78,7 @@ class RegistryClient:
         proxy: str | None = None,
         login: Login | None = None,
         on_secret: Callable[[str], None] | None = None,
+        on_token: Callable[[str], None] | None = None,
         api: Api | None = None,
     ) -> None:
         if max_in_flight is not None and max_in_flight < 1:
@@ -90,6 +93,7 @@ class RegistryClient:
             max_in_flight=max_in_flight,
             proxy=parse_proxy(proxy) if proxy else None,
             on_secret=on_secret or _ignore,
+            on_token=on_token or on_secret or _ignore,
         )
         self._limits = limits or Limits()
         self._transport: Transport | None = None

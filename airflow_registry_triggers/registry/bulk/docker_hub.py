@@ -76,7 +76,7 @@ class HubToken:
     :param base: :data:`HOST`, or the address of a test
     :param login: source of user name and password
     :param limits: limits of answers, and deadlines
-    :param on_secret: called with each token, so that the caller can mask it in logs
+    :param on_token: called with each token, so that the caller can mask it in logs
     """
 
     def __init__(
@@ -85,13 +85,13 @@ class HubToken:
         base: URL,
         login: Login,
         limits: Limits,
-        on_secret: Callable[[str], None],
+        on_token: Callable[[str], None],
     ) -> None:
         self._transport = transport
         self._base = base
         self._login = login
         self._limits = limits
-        self._on_secret = on_secret
+        self._on_token = on_token
 
     async def header(self) -> str | None:
         """
@@ -133,5 +133,5 @@ class HubToken:
         token = body.get("access_token") if isinstance(body, dict) else None
         if not isinstance(token, str) or not token.isascii() or not token.isprintable() or " " in token:
             raise ApiRefused(f"{url}: answered {answer.status} without a token")
-        self._on_secret(token)
+        self._on_token(token)
         return Token(f"Bearer {token}", "", requested_at + _TOKEN_SECONDS)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +17,6 @@ from airflow_registry_triggers.registry.bulk.reported import ApiRefused
 from airflow_registry_triggers.registry.bulk.session import ApiSession
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.http.session import Transport
-from airflow_registry_triggers.registry.http.session_state import Options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.registry.bulk.ecr import ListImages
     from airflow_registry_triggers.registry.bulk.reported import ReportedTag
     from airflow_registry_triggers.registry.http.rate_limits import Limits
+    from airflow_registry_triggers.registry.http.session_state import Options
 
 __all__ = ["APIS", "Api", "RegistryApi"]
 
@@ -172,10 +172,8 @@ class RegistryApi:
     async def _hub_session(self) -> ApiSession:
         base, options = URL(self._choice.hub), self._options
         if self._hub is None:
-            self._hub = await Transport.shared(
-                Options(base, options.login, options.ca_file, None, options.proxy, options.on_secret)
-            )
-        token = docker_hub.HubToken(self._hub, base, options.login, self._limits, options.on_secret)
+            self._hub = await Transport.shared(replace(options, base=base, max_in_flight=None))
+        token = docker_hub.HubToken(self._hub, base, options.login, self._limits, options.on_token)
         return ApiSession(self._hub, base, self._limits, token.header, token.drop)
 
     async def _api_token(self) -> str | None:

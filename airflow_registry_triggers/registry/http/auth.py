@@ -111,7 +111,7 @@ class Authenticator:
     :param tokens: the store of the process
     :param identity: base URL and hash of the login, part of each key in the store
     :param fetch: send a GET to the realm and return the body
-    :param on_secret: called with each value that logs must mask
+    :param on_token: called with each token and encoded login that logs must mask
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Authenticator:
         tokens: TokenStore,
         identity: tuple[str, str],
         fetch: Fetch,
-        on_secret: Callable[[str], None],
+        on_token: Callable[[str], None],
     ) -> None:
         self.state = state
         self.login = login
@@ -130,7 +130,7 @@ class Authenticator:
         self._tokens = tokens
         self._identity = identity
         self._fetch = fetch
-        self._on_secret = on_secret
+        self._on_token = on_token
         self._masked = ""
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
@@ -145,7 +145,7 @@ class Authenticator:
             raise RegistryError(f"{self._origin}: {problem}.", kind="credentials", everywhere=True)
         if (basic := current.basic) and basic != self._masked:
             self._masked = basic
-            self._on_secret(basic.removeprefix("Basic "))
+            self._on_token(basic.removeprefix("Basic "))
         return current
 
     async def token(self, repository: str, scope: str) -> tuple[Token, bool]:
@@ -198,7 +198,7 @@ class Authenticator:
                 kind="credentials",
                 everywhere=True,
             )
-        self._on_secret(token.header.removeprefix("Bearer "))
+        self._on_token(token.header.removeprefix("Bearer "))
         return token
 
     def _realm(self, text: str, credentials: Credentials) -> URL:

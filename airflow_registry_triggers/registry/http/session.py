@@ -190,7 +190,7 @@ class Transport:
             _tokens,
             self._options.identity,
             self._fetch_token,
-            self._options.on_secret,
+            self._options.on_token,
         )
 
     async def send_once(self, request: Request, limits: Limits) -> Answer:

@@ -71,7 +71,8 @@ class Options:
     :param ca_file: certificates in PEM form that are trusted in addition to the system's
     :param max_in_flight: requests in flight; None: 10 on a private network, else 2
     :param proxy: None: the environment's proxy
-    :param on_secret: called with each value that logs must mask
+    :param on_secret: called with each value of a proxy that logs must mask
+    :param on_token: called with each token and encoded login that logs must mask
     """
 
     base: URL
@@ -80,6 +81,7 @@ class Options:
     max_in_flight: int | None = None
     proxy: Proxy | None = None
     on_secret: Callable[[str], None] = field(default=lambda value: None, compare=False)
+    on_token: Callable[[str], None] = field(default=lambda value: None, compare=False)
 
     @property
     def identity(self) -> Identity:
