@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from airflow_registry_triggers.inbound.hint_row import Hints
 
 __all__ = [
-    "BUSY",
     "INCOMPLETE",
     "MAX_BODY",
     "NOT_FOUND",
@@ -94,8 +93,6 @@ INCOMPLETE = Answer(400, "the sender disconnected before the end of the body", {
 TOO_LARGE = Answer(413, f"the body has more than {MAX_BODY} bytes")
 TOO_SLOW = Answer(408, "the body did not arrive in time", {"Connection": "close"})
 WRONG_METHOD = Answer(405, "use POST", {"Allow": "POST, OPTIONS"})
-BUSY = Answer(503, "not available", {"Retry-After": "1"})
-"""The Connection was not looked up, because many unknown ids arrive; the same for every id."""
 UNAVAILABLE = Answer(503, "not available", {"Retry-After": "30"})
 
 

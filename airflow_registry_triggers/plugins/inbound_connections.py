@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from airflow_registry_triggers.hooks.inbound_settings import InboundSettings
 
-__all__ = ["UNKNOWN_LOOKUPS", "InboundConnection", "InboundConnections"]
+__all__ = ["InboundConnection", "InboundConnections"]
 
 MAX_AGE = 30.0
 """Seconds until a Connection is read again; absence is cached too."""
@@ -28,9 +28,6 @@ MAX_ENTRIES = 1000
 
 UNKNOWN_LOOKUPS = 10
 """Lookups of unknown ids per second."""
-
-MAX_WAITING = 20
-"""Unknown ids that wait for their lookup: the last one waits 2 s. Some senders give up after 3 s."""
 
 
 @dataclass(slots=True)
@@ -72,29 +69,20 @@ class InboundConnections:
         self._entries: dict[str, InboundConnection] = {}
         self._reading: dict[str, asyncio.Task[InboundConnection]] = {}
         self._lookups = RateWindow(UNKNOWN_LOOKUPS, 1.0)
-        self._waiting = 0
-        self._turn = asyncio.Lock()
 
     async def get(self, conn_id: str) -> InboundConnection | None:
         """
         Return a Connection, from the cache if possible.
 
-        A known Connection is read again without a limit, so unknown ids cannot displace it.
-
-        :return: None if its id is unknown and too many unknown ids wait for their lookup
+        :return: None if its id is unknown and too many unknown ids were looked up
         """
         entry, now = self._entries.get(conn_id), time.monotonic()
         if entry is not None and now - entry.read_at < entry.age_limit():
             return entry
-        if conn_id in self._reading or (entry is not None and entry.is_known):
-            return await self._renewed(conn_id)
-        # Nobody overtakes an id that waits; otherwise a flood would take each free lookup first.
-        if not self._waiting and not self._lookups.take(now):
-            return await self._renewed(conn_id)
-        if self._waiting >= MAX_WAITING:
+        is_known = entry is not None and entry.is_known
+        if conn_id not in self._reading and not is_known and self._lookups.take(now):
             return None
-        self._waiting += 1
-        return await self._renewed(conn_id, is_waiting=True)
+        return await self._renewed(conn_id)
 
     async def after_wrong_proof(self, conn_id: str, entry: InboundConnection) -> InboundConnection | None:
         """
@@ -106,23 +94,12 @@ class InboundConnections:
             return None
         return await self._renewed(conn_id)
 
-    async def _renewed(self, conn_id: str, *, is_waiting: bool = False) -> InboundConnection:
+    async def _renewed(self, conn_id: str) -> InboundConnection:
         task = self._reading.get(conn_id)
         if task is None:
-            read = self._read_in_turn if is_waiting else self._read_again
-            task = self._reading[conn_id] = asyncio.create_task(read(conn_id))
+            task = self._reading[conn_id] = asyncio.create_task(self._read_again(conn_id))
             task.add_done_callback(lambda _: self._reading.pop(conn_id, None))
         return await asyncio.shield(task)
-
-    async def _read_in_turn(self, conn_id: str) -> InboundConnection:
-        """Read a Connection when the limit allows it, in the order of arrival."""
-        try:
-            async with self._turn:
-                while seconds := self._lookups.take(time.monotonic()):  # noqa: ASYNC110 (a time, no event)
-                    await asyncio.sleep(seconds)
-        finally:
-            self._waiting -= 1
-        return await self._read_again(conn_id)
 
     async def _read_again(self, conn_id: str) -> InboundConnection:
         before = self._entries.pop(conn_id, None)

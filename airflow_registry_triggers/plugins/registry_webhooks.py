@@ -22,7 +22,6 @@ from airflow_registry_triggers.common.metrics import count_webhook
 from airflow_registry_triggers.hooks.inbound_settings import InboundSettings
 from airflow_registry_triggers.hooks.registry import RegistryHook
 from airflow_registry_triggers.inbound.answers import (
-    BUSY,
     INCOMPLETE,
     NOT_FOUND,
     TOO_LARGE,
@@ -42,7 +41,7 @@ from airflow_registry_triggers.inbound.answers import (
 from airflow_registry_triggers.inbound.proof import needs_body, prove
 from airflow_registry_triggers.plugins.hint_store import NoStateAsset, check_database, store_hints
 from airflow_registry_triggers.plugins.hint_writer import HintWriter
-from airflow_registry_triggers.plugins.inbound_connections import UNKNOWN_LOOKUPS, InboundConnections
+from airflow_registry_triggers.plugins.inbound_connections import InboundConnections
 from airflow_registry_triggers.plugins.inbound_warnings import InboundWarnings
 
 if TYPE_CHECKING:
@@ -98,15 +97,10 @@ class _Endpoint:
         if request.method not in _METHODS:
             return WRONG_METHOD, "", 0
         conn_id = request.path_params.get("conn_id", "")
-        if not is_conn_id(conn_id):
-            return self._not_found()
-        connection = await self._connections.get(conn_id)
-        if connection is None:
-            reason = f"more than {UNKNOWN_LOOKUPS} unknown Connection ids per second"
-            self._warnings.add("", f"webhooks are rejected (503): {reason}")
-            return BUSY, "", 0
-        if not (connection.is_known or connection.error):
-            return self._not_found()
+        connection = await self._connections.get(conn_id) if is_conn_id(conn_id) else None
+        if connection is None or not (connection.is_known or connection.error):
+            self._warnings.add("", "webhooks for Connections without webhook_secret are rejected (404)")
+            return NOT_FOUND, "", 0
         try:
             return await self._handle_known(request, conn_id, connection)
         except BodyTooLarge:
@@ -117,10 +111,6 @@ class _Endpoint:
             answer = INCOMPLETE
         self._warnings.add(conn_id, f"webhooks are rejected ({answer.status}): {answer.content}")
         return answer, "", 0
-
-    def _not_found(self) -> tuple[Answer, str, int]:
-        self._warnings.add("", "webhooks for Connections without webhook_secret are rejected (404)")
-        return NOT_FOUND, "", 0
 
     async def _handle_known(
         self, request: Request, conn_id: str, connection: InboundConnection
