@@ -17,7 +17,7 @@ from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.poll_memory import PollMemory
 from airflow_registry_triggers.registry.scope import checked_first_run
 from airflow_registry_triggers.tag_rule import TagRule
-from airflow_registry_triggers.watcher.backoff import FIRST_BACK_OFF
+from airflow_registry_triggers.watcher.backoff import FIRST_BACK_OFF, MAX_BACK_OFF
 from airflow_registry_triggers.watcher.outbox import record_detached
 from airflow_registry_triggers.watcher.poll_timer import PollTimer
 from airflow_registry_triggers.watcher.producer import RegistryProducer
@@ -101,7 +101,8 @@ class RegistryChangeTrigger(BaseTrigger):
         rule = _rule(self)
         store = WatermarkStore(shared_state(), self.state_prefix)
         memory = PollMemory(flaps=await store.aload_flaps())
-        failures, full_poll_at = 0, time.monotonic() + self._pause(0, None)
+        failures, missed_hint = 0, False
+        full_poll_at = time.monotonic() + self._pause(failures, missed_hint)
         while True:
             only = await timer.wait(full_poll_at, holds_hints=failures > 0)
             retry_after = 0.0
@@ -111,15 +112,15 @@ class RegistryChangeTrigger(BaseTrigger):
                 if await self._differs(target, store, rule, memory, only):
                     # The worker's poll is one more that has to find the same digests.
                     yield {"status": "changed", "confirmations": memory.confirmations.to_dict()}
-                failures = 0
+                failures, missed_hint = 0, False
             except RegistryError as error:
                 if not error.transient:
                     yield {"status": "failed"}
-                failures += 1
+                failures, missed_hint = failures + 1, missed_hint or timer.is_hinted
                 retry_after = min(error.retry_after or 0.0, MAX_WAIT)
                 self.log.warning("%s; the trigger retries", error)
             if only is None or failures:
-                full_poll_at = time.monotonic() + retry_after + self._pause(failures, only)
+                full_poll_at = time.monotonic() + self._pause(failures, missed_hint, retry_after)
 
     async def _differs(
         self,
@@ -135,11 +136,14 @@ class RegistryChangeTrigger(BaseTrigger):
         )
         return bool(found.notifications or found.watermark_before.changes_since(watermark))
 
-    def _pause(self, failures: int, only: Collection[str] | None) -> float:
-        # After a hint that failed: the interval of a sensor in push mode may be an hour.
-        interval = self.poll_interval if only is None else min(self.poll_interval, FIRST_BACK_OFF)
-        pause = min(interval * 2.0 ** min(failures, 10), max(MAX_WAIT, interval))
-        return pause * random.uniform(0.9, 1.1)
+    def _pause(self, failures: int, missed_hint: bool, retry_after: float = 0.0) -> float:
+        jitter, factor = random.uniform(0.9, 1.1), 2.0 ** min(failures, 10)
+        if missed_hint:
+            # The interval of a sensor in push mode may be an hour; the hint must not wait that long.
+            pause = min(min(self.poll_interval, FIRST_BACK_OFF) * factor, MAX_BACK_OFF)
+            return max(pause * jitter, retry_after)
+        pause = min(self.poll_interval * factor, max(MAX_WAIT, self.poll_interval))
+        return retry_after + pause * jitter
 
 
 class RegistryPushTrigger(BaseEventTrigger):

@@ -11,7 +11,7 @@ import time
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.watcher.status_values import kind_of, note_of
 
-__all__ = ["FIRST_BACK_OFF", "FailureBackoff"]
+__all__ = ["FIRST_BACK_OFF", "MAX_BACK_OFF", "FailureBackoff"]
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ class FailureBackoff:
         self._subject = subject
         self._kind: str | None = None
         self.failures = 0
+        self.missed_hint = False
+        """Whether a hint waits for the next success; the interval, an hour at most, is too long for it."""
         self.error_kind: str | None = None
         self.failing_since: float | None = None
         """Time of the first failure in a row, in seconds since 1970."""
@@ -56,7 +58,8 @@ class FailureBackoff:
         self._kind = kind
         self.error_kind, self.note = kind_of(error), note_of(error)
         self.failing_since = self.failing_since or time.time()
-        back_off = min(max(interval, FIRST_BACK_OFF) * 2.0 ** min(self.failures, 10), MAX_BACK_OFF)
+        first = FIRST_BACK_OFF if self.missed_hint else max(interval, FIRST_BACK_OFF)
+        back_off = min(first * 2.0 ** min(self.failures, 10), MAX_BACK_OFF)
         self.failures += 1
         retry_after: float = getattr(error, "retry_after", None) or 0.0
         self.pause = max(back_off * random.uniform(0.8, 1.2), min(retry_after, MAX_RETRY_AFTER))
@@ -69,6 +72,7 @@ class FailureBackoff:
         self._kind = self.error_kind = self.failing_since = None
         self.note = ""
         self.failures = 0
+        self.missed_hint = False
 
 
 def _text_of(error: Exception) -> str:

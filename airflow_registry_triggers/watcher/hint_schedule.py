@@ -46,6 +46,11 @@ class HintSchedule:
         self._last_all = -inf
 
     @property
+    def is_pending(self) -> bool:
+        """Whether hints wait for a poll."""
+        return bool(self._due) or self._all_at < inf
+
+    @property
     def full_poll_at(self) -> float:
         """Time of the full poll that a hint for all tags causes; infinite without one."""
         return self._all_at

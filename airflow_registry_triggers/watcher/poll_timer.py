@@ -31,6 +31,8 @@ class PollTimer:
         self._waiter = waiter or hint_waiter(conn_id, repository)
         self._schedule = HintSchedule()
         self._is_full_wanted = False
+        self.is_hinted = False
+        """Whether hints wait for the poll that begins: a failure of it must not delay them for long."""
 
     async def wait(self, full_poll_at: float, *, holds_hints: bool = False) -> frozenset[str] | None:
         """
@@ -52,6 +54,7 @@ class PollTimer:
             if now >= full_at or self._is_full_wanted:
                 break
             if tags := self._schedule.pop_due(now):
+                self.is_hinted = True
                 return tags
             hinted = await self._waiter.wait(min(full_at, self._schedule.next_at) - now)
             self._schedule.add(hinted or (), time.monotonic())
@@ -67,6 +70,7 @@ class PollTimer:
         now = time.monotonic()
         self._is_full_wanted = False
         self._schedule.add(self._waiter.take(), now)
+        self.is_hinted = self._schedule.is_pending
         self._schedule.full_poll_begins(now)
 
     def poll_all(self) -> None:

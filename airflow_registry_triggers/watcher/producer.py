@@ -74,6 +74,7 @@ class RegistryProducer(SharedStreamProducer):
         self._progress = PollProgress()
         self._full_poll_at = 0.0
         self._is_first = True
+        self._is_hinted = False
         self._collections = CollectionClock(COLLECTION_LEAD)
         self._unacknowledged = 0
         self._all_acknowledged = asyncio.Event()
@@ -126,7 +127,8 @@ class RegistryProducer(SharedStreamProducer):
                 timer.full_poll_begins()
                 only = None
             else:
-                only = await timer.wait(self._full_poll_at)
+                only = await timer.wait(min(self._full_poll_at, self._missed_hint_at))
+            self._is_hinted = timer.is_hinted
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
         """
@@ -172,7 +174,7 @@ class RegistryProducer(SharedStreamProducer):
                 return [], 0.0  # the baseline of changed settings needs a full poll
             batches = await self._poll_assets(target, only)
         except Exception as error:  # the stream must outlive any error, a programming error included
-            return [], self._backoff.record_failure(error, self._back_off_base(only))
+            return [], self._record_failure(error)
         if any(batch.replayed for batch in batches):
             return batches, 0.0  # an asset with a replay may not have polled the registry yet
         if only is not None:
@@ -209,12 +211,10 @@ class RegistryProducer(SharedStreamProducer):
                 errors[watched] = error
         if errors and len(errors) == len(self._watched):
             raise next(iter(errors.values()))
+        for watched in self._watched.values():
+            watched.backoff.missed_hint |= self._is_hinted and (watched in errors or watched not in due)
         for failed, reason in errors.items():
-            failed.back_off(reason, self._back_off_base(only))
-        if only is not None:
-            # An asset that misses the hint takes a full poll as soon as it may.
-            ends = (watched.backs_off_until for watched in self._watched.values() if watched.is_backing_off)
-            self._full_poll_at = min(self._full_poll_at, *ends, inf)
+            failed.back_off(reason, self._interval)
         return batches
 
     def _follow_subscriptions(self) -> None:
@@ -230,16 +230,22 @@ class RegistryProducer(SharedStreamProducer):
             for batch in batches:
                 await batch.watched.append_to_outbox(batch)
         except Exception as error:
-            return self._backoff.record_failure(error, self._interval)
+            return self._record_failure(error)
         return 0.0
+
+    def _record_failure(self, error: Exception) -> float:
+        self._backoff.missed_hint |= self._is_hinted
+        return self._backoff.record_failure(error, self._interval)
 
     @property
     def _interval(self) -> float:
         return self._target.settings.poll_interval if self._target else FIRST_BACK_OFF
 
-    def _back_off_base(self, only: Collection[str] | None) -> float:
-        """Return the seconds of the first back-off: in push mode the interval may be an hour."""
-        return self._interval if only is None else FIRST_BACK_OFF
+    @property
+    def _missed_hint_at(self) -> float:
+        """Time at which an asset that missed a hint may take a full poll; infinite without one."""
+        missed = (watched for watched in self._watched.values() if watched.backoff.missed_hint)
+        return min((watched.backs_off_until for watched in missed), default=inf)
 
     def _seconds_until(self, next_poll: float) -> float:
         """

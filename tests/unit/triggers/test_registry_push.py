@@ -6,6 +6,7 @@ import asyncio
 import json
 
 import pytest
+from aiohttp import web
 from airflow.sdk import Connection
 
 from airflow_registry_triggers.common.state_store import WatermarkStore
@@ -244,3 +245,35 @@ async def test_change_trigger_that_ends_takes_no_more_hints(push_mode, registry)
     async with asyncio.timeout(60):
         while reader.is_running:
             await asyncio.sleep(0.01)
+
+
+async def test_change_trigger_with_failures_after_a_hint_retries_within_seconds(
+    push_mode, registry, monkeypatch
+):
+    monkeypatch.setattr(module, "FIRST_BACK_OFF", 0.02)
+    failures = iter(range(2))
+
+    async def fault(request):
+        return web.Response(status=503) if next(failures, None) is not None else None
+
+    registry.faults.append(fault)
+    registry.put("team/app", ["v1"])
+    push_mode.hint(["v1"])
+    async with asyncio.timeout(30):
+        assert (await event_of(change_trigger(poll_interval=3600))).payload["status"] == "changed"
+
+
+@pytest.mark.parametrize(
+    ("failures", "missed_hint", "retry_after", "shortest", "longest"),
+    [
+        (1, True, 0.0, 9, 11),
+        (9, True, 0.0, 270, 330),
+        (9, True, 1000.0, 1000, 1000),
+        (0, False, 0.0, 540, 660),
+        (9, False, 0.0, 3240, 3960),
+        (1, False, 60.0, 60 + 1080, 60 + 1320),
+    ],
+)
+def test_change_trigger_pause(failures, missed_hint, retry_after, shortest, longest):
+    pause = change_trigger(poll_interval=600.0)._pause(failures, missed_hint, retry_after)
+    assert shortest <= pause <= longest

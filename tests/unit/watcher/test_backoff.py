@@ -51,6 +51,15 @@ def test_backoff_success_resets_the_pause():
     assert backoff.record_failure(error(), 1.0) == FIRST_BACK_OFF
 
 
+def test_backoff_that_missed_a_hint_begins_with_the_shortest_pause_until_a_success():
+    backoff = FailureBackoff("watcher")
+    backoff.missed_hint = True
+    pauses = [backoff.record_failure(error(), 3600.0) for _ in range(8)]
+    assert pauses == [5, 10, 20, 40, 80, 160, MAX_BACK_OFF, MAX_BACK_OFF]
+    backoff.record_success()
+    assert backoff.record_failure(error(), 60.0) == 60
+
+
 def test_backoff_logs_each_kind_once_and_the_recovery_once(lines):
     backoff = FailureBackoff("watcher of team/app")
     for kind in ("unavailable", "unavailable", "credentials", "credentials"):

@@ -193,7 +193,6 @@ async def test_producer_with_hints_for_all_tags_makes_one_full_poll_in_30_s(regi
 
 
 async def test_producer_in_back_off_lets_hints_wait_and_then_polls_all(registry, stores, rows, monkeypatch):
-    monkeypatch.setattr(producer_module, "FIRST_BACK_OFF", 1.0)
     monkeypatch.setattr(backoff, "FIRST_BACK_OFF", 1.0)
     failing = {"on": True}
     times = []
@@ -288,7 +287,7 @@ async def test_producer_with_changed_settings_makes_a_full_poll(
 async def test_producer_with_one_failing_asset_polls_all_after_its_back_off(
     registry, stores, rows, connection, monkeypatch
 ):
-    monkeypatch.setattr(producer_module, "FIRST_BACK_OFF", 0.3)
+    monkeypatch.setattr(backoff, "FIRST_BACK_OFF", 0.3)
     connection["extra"]["storm_limit"] = 1
     two = (("one", TagRule(tag_regex="v.*")), ("two", TagRule(tag_regex="w.*")))
     async with stream(*two) as (producer, queue):
@@ -302,3 +301,62 @@ async def test_producer_with_one_failing_asset_polls_all_after_its_back_off(
         await acknowledge(producer, batch)
         assert await acknowledged(producer, queue) == ["w1"]
         assert lists(registry) == 1
+
+
+@pytest.mark.parametrize("hint", ["v1", "*"])
+async def test_producer_with_failures_after_a_hint_backs_off_for_seconds_until_a_success(
+    registry, stores, rows, monkeypatch, hint
+):
+    monkeypatch.setattr(backoff, "FIRST_BACK_OFF", 0.1)
+    failing = {"on": True}
+
+    async def fault(request):
+        return web.Response(status=403) if failing["on"] else None
+
+    async with stream() as (producer, queue):
+        await ready(registry, stores)
+        registry.faults.append(fault)
+        registry.put("team/app", ["v1"])
+        rows.hint([hint])
+        await until(lambda: producer._backoff.failures >= 3)  # the interval is an hour
+        assert producer._backoff.pause <= 0.1 * 4 * 1.2
+        failing["on"] = False
+        assert await acknowledged(producer, queue) == ["v1"]
+        await until(lambda: not producer._backoff.failures)
+        assert not producer._backoff.missed_hint
+
+
+async def test_producer_with_failures_before_a_hint_backs_off_by_the_interval(
+    registry, stores, rows, interval, monkeypatch
+):
+    monkeypatch.setattr(backoff, "FIRST_BACK_OFF", 0.1)
+
+    async def fault(request):
+        return web.Response(status=403)
+
+    async with stream() as (producer, _):
+        interval["seconds"] = 0.5
+        await ready(registry, stores)
+        interval["seconds"] = 100.0
+        registry.faults.append(fault)
+        await until(lambda: producer._backoff.failures)
+        assert producer._backoff.pause >= 80
+
+
+async def test_producer_with_an_asset_that_fails_twice_after_a_hint_polls_it_again_soon(
+    registry, stores, rows, connection, monkeypatch
+):
+    monkeypatch.setattr(backoff, "FIRST_BACK_OFF", 0.3)
+    connection["extra"]["storm_limit"] = 1
+    two = (("one", TagRule(tag_regex="v.*")), ("two", TagRule(tag_regex="w.*")))
+    async with stream(*two) as (producer, queue):
+        await ready(registry, stores, "one", "two")
+        registry.put("team/app", ["v1", "w1", "w2"])
+        rows.hint(["v1", "w1", "w2"])
+        await acknowledge(producer, await taken(queue))
+        await until(lambda: lists(registry) >= 2)
+        registry.repositories["team/app"].pop("w2")
+        assert await acknowledged(producer, queue) == ["w1"]
+        polls = lists(registry)
+        await asyncio.sleep(1)
+        assert lists(registry) == polls, "no full poll before the interval is over"
