@@ -59,9 +59,10 @@ class RegistryClient:
     :param proxy: URL of an HTTP proxy for all requests; default ``HTTPS_PROXY``, ``HTTP_PROXY`` and
         ``NO_PROXY`` of the environment
     :param login: source of credentials that expire, in place of ``username`` and ``password``
-    :param on_secret: called with each secret of a proxy, so that the caller can mask it in logs
-    :param on_token: called with each token and encoded login; default ``on_secret``. A registry chooses the
-        size and the number of its tokens
+    :param on_secret: called with each encoded login and each secret of a proxy, so that the caller can mask
+        them in logs
+    :param on_token: called with each token; default ``on_secret``. A registry chooses the size and the number
+        of its tokens
     :param api: the registry's own API, which lists tags and digests together
     :raises ValueError: the base URL, the limit or the proxy is not valid
     """

@@ -28,6 +28,7 @@ __all__ = ["REFUSALS", "AuthState", "Authenticator", "NoToken"]
 _ACTIONS = ("pull", "metadata_read", "content_read")
 _REPOSITORY_SCOPE = re.compile(r"(repository(?:\([a-z0-9]+\))?:[^\s\"]{1,512}):([^\s:\"]*)")
 _MAX_NAMED_SCOPES = 1000
+_LONGEST_LOGIN = 512  # characters, encoded
 REFUSALS = frozenset({400, 401, 403})
 """Statuses that a token which is no longer valid can cause; Amazon's public registry answers 400."""
 
@@ -111,7 +112,9 @@ class Authenticator:
     :param tokens: the store of the process
     :param identity: base URL and hash of the login, part of each key in the store
     :param fetch: send a GET to the realm and return the body
-    :param on_token: called with each token and encoded login that logs must mask
+    :param on_secret: called with each encoded login that logs must mask as a whole
+    :param on_token: called with each token, and with each encoded login that contains one; default
+        ``on_secret``
     """
 
     def __init__(
@@ -122,7 +125,8 @@ class Authenticator:
         tokens: TokenStore,
         identity: tuple[str, str],
         fetch: Fetch,
-        on_token: Callable[[str], None],
+        on_secret: Callable[[str], None],
+        on_token: Callable[[str], None] | None = None,
     ) -> None:
         self.state = state
         self.login = login
@@ -130,7 +134,8 @@ class Authenticator:
         self._tokens = tokens
         self._identity = identity
         self._fetch = fetch
-        self._on_token = on_token
+        self._on_secret = on_secret
+        self._on_token = on_token or on_secret
         self._masked = ""
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
@@ -145,7 +150,9 @@ class Authenticator:
             raise RegistryError(f"{self._origin}: {problem}.", kind="credentials", everywhere=True)
         if (basic := current.basic) and basic != self._masked:
             self._masked = basic
-            self._on_token(basic.removeprefix("Basic "))
+            # A part of a password is a secret too. A token of a cloud is longer, and renewed for ever.
+            mask = self._on_secret if len(basic) <= _LONGEST_LOGIN else self._on_token
+            mask(basic.removeprefix("Basic "))
         return current
 
     async def token(self, repository: str, scope: str) -> tuple[Token, bool]:

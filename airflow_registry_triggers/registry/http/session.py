@@ -190,6 +190,7 @@ class Transport:
             _tokens,
             self._options.identity,
             self._fetch_token,
+            self._options.on_secret,
             self._options.on_token,
         )
 

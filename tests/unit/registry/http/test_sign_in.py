@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import random
 import re
 import time
@@ -493,6 +494,23 @@ async def test_client_reports_each_token_and_the_basic_value_for_masking(registr
         registry.sign_in.granted.clear()
         await client.list_tags(REPOSITORY)
     assert secrets == ["cm9ib3Q6aHVudGVyMg==", "token-1", "token-2"]
+
+
+@pytest.mark.parametrize(("length", "is_whole"), [(300, True), (1_000, False)])
+async def test_client_reports_a_password_as_a_secret_and_a_long_one_as_a_token(
+    registry: ScriptedRegistry, length: int, is_whole: bool
+) -> None:
+    password = "p" * length
+    registry.put(REPOSITORY, {"v1": "one"})
+    registry.sign_in = SignIn(username="robot", password=password)
+    basic = base64.b64encode(f"robot:{password}".encode()).decode()
+    secrets: list[str] = []
+    tokens: list[str] = []
+    client = RegistryClient(registry.url, "robot", password, on_secret=secrets.append, on_token=tokens.append)
+    async with client:
+        await client.list_tags(REPOSITORY)
+    assert secrets == ([basic] if is_whole else [])
+    assert tokens == (["token-1"] if is_whole else [basic, "token-1"])
 
 
 class Renewable:
