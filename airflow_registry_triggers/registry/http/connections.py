@@ -13,7 +13,7 @@ import aiohttp
 
 from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.http.answer_stream import MAX_LINES, RepairedResponse
-from airflow_registry_triggers.registry.http.destinations import Destinations, GuardedLookup
+from airflow_registry_triggers.registry.http.destinations import Destinations, GuardedLookup, OwnAddresses
 from airflow_registry_triggers.registry.http.headers import MAX_HEADER
 from airflow_registry_triggers.registry.http.rate_limits import Limits
 
@@ -37,13 +37,16 @@ class Connections:
     :param base: base URL of the registry
     :param ca_file: certificates in PEM form that are trusted in addition to the system's
     :param proxies: choose the proxy of each request
+    :param own: the addresses of the registry that the process knows; default none
     :raises RegistryError: ``tls``, if the file cannot be read
     """
 
-    def __init__(self, base: URL, ca_file: str | None, proxies: Proxies) -> None:
+    def __init__(
+        self, base: URL, ca_file: str | None, proxies: Proxies, own: OwnAddresses | None = None
+    ) -> None:
         self.base = base
         self.proxies = proxies
-        self.destinations = Destinations(base)
+        self.destinations = Destinations(base, own)
         self.has_answered = False
         """Whether the registry answered in HTTP: then the scheme is right."""
         self._ssl = _ssl_context(ca_file)
@@ -77,7 +80,7 @@ class Connections:
     async def addresses(self) -> list[str]:
         """Return the addresses of the registry, none if a proxy resolves its name or the lookup fails."""
         if self.proxies.proxy_for(self.base) is not None:
-            return list(self.destinations.own_addresses)
+            return [self.destinations.literal] if self.destinations.literal else []
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(Limits().connect_seconds):

@@ -4,14 +4,16 @@
 Addresses to which a registry may send requests by a redirect or by the realm of its challenge.
 
 Metadata services and link-local addresses are never allowed. An address that is not public is allowed only
-if the registry's own addresses are not public either: a registry on the internet must not reach a network
-behind the client. Behind a proxy only names and literal addresses can be checked.
+if none of the registry's own addresses is public: a registry on the internet must not reach a network behind
+the client. A name with both kinds of addresses counts as public. Behind a proxy only names and literal
+addresses can be checked.
 """
 
 from __future__ import annotations
 
 import errno
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -29,10 +31,7 @@ if TYPE_CHECKING:
     from aiohttp import AddrInfoType
     from yarl import URL
 
-__all__ = ["DestinationBlocked", "Destinations", "GuardedLookup"]
-
-# A load balancer can have many addresses, and a hostile name server any number.
-_MAX_OWN_ADDRESSES = 256
+__all__ = ["DestinationBlocked", "Destinations", "GuardedLookup", "OwnAddresses"]
 
 
 class DestinationBlocked(OSError):
@@ -43,26 +42,52 @@ class DestinationBlocked(OSError):
         self.text = text
 
 
+@dataclass(slots=True)
+class OwnAddresses:
+    """
+    The kinds of addresses that a registry has had since the process started.
+
+    The registry's name server chooses the addresses and their number, so only two facts are stored, and
+    neither of them is ever taken back.
+
+    :param is_known: whether there was an address
+    :param has_public: whether one of them was public
+    """
+
+    is_known: bool = False
+    has_public: bool = False
+
+    @property
+    def are_private(self) -> bool:
+        """Whether there was an address, and none was public."""
+        return self.is_known and not self.has_public
+
+    def note(self, address: str) -> None:
+        """Record an address of the registry."""
+        self.is_known = True
+        if address_class(address) is None:
+            self.has_public = True
+
+
 class Destinations:
     """
     Checks of the origins that a registry names.
 
     :param base: base URL of the registry
+    :param own: the registry's addresses, shared by all connections of the process; default none
     """
 
-    def __init__(self, base: URL) -> None:
+    def __init__(self, base: URL, own: OwnAddresses | None = None) -> None:
+        self._own = own or OwnAddresses()
         self._own_host = _host(base)
-        self._own: dict[str, bool] = {}
-        literal = _literal(self._own_host)
-        self._is_named = literal is None
-        if literal:
-            self.note(literal)
+        self.literal = _literal(self._own_host)
+        """The address in the base URL, None if the URL has a name."""
+        if self.literal:
+            self.note(self.literal)
 
     def note(self, address: str) -> None:
         """Record an address of the registry itself."""
-        while len(self._own) >= _MAX_OWN_ADDRESSES and address not in self._own:
-            del self._own[next(iter(self._own))]
-        self._own[address] = address_class(address) is None
+        self._own.note(address)
 
     def check_url(self, url: URL) -> None:
         """
@@ -89,19 +114,10 @@ class Destinations:
         where = f"the address {address}" if host == address else f"{host} has the address {address}, which"
         if is_never_allowed(address):
             raise DestinationBlocked(f"{where} is blocked ({found})")
-        if address not in self._own and not self._own_is_private:
+        if not self._own.are_private:
             raise DestinationBlocked(
                 f"{where} is blocked ({found}), because the registry's own address is public or not known"
             )
-
-    @property
-    def own_addresses(self) -> tuple[str, ...]:
-        """The addresses of the registry that are known."""
-        return tuple(self._own)
-
-    @property
-    def _own_is_private(self) -> bool:
-        return bool(self._own) and not any(self._own.values())
 
     def open_own_socket(self, addr_info: AddrInfoType) -> socket.socket:
         """
@@ -111,7 +127,7 @@ class Destinations:
         """
         address = str(addr_info[4][0])
         # The owner of a name can let it lead anywhere, at any time; an address is the administrator's choice.
-        if self._is_named and (address_class(address) or "").startswith("cloud metadata"):
+        if self.literal is None and (address_class(address) or "").startswith("cloud metadata"):
             raise DestinationBlocked(f"{self._own_host} has the address {address}, a cloud metadata service")
         self.note(address)
         return socket.socket(*addr_info[:3])

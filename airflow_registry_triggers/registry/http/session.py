@@ -227,7 +227,9 @@ class Transport:
             if self._connections is None:
                 options = self._options
                 proxies = Proxies(options.proxy, options.on_secret)
-                self._connections = Connections(options.base, options.ca_file, proxies)
+                self._connections = Connections(
+                    options.base, options.ca_file, proxies, self.memory.own_addresses
+                )
             if self._slots is None:
                 addresses = await self._connections.addresses()
                 self.in_flight = self.in_flight or default_in_flight(addresses)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_registry_triggers.registry.http.auth import AuthState
+from airflow_registry_triggers.registry.http.destinations import OwnAddresses
 from airflow_registry_triggers.registry.http.head_support import HeadSupport
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Memory:
 
     :param sign_in: terms of the registry itself
     :param elsewhere: terms of origins that the registry redirects to
+    :param own_addresses: whether the registry had a public address; a new connection must not forget it
     :param redirects_to: the origin elsewhere that asked for a token last
     :param page_size: the position in ``PAGE_SIZES`` from which listings start
     :param proves_page_size: whether a listing succeeded with it
@@ -46,6 +48,7 @@ class Memory:
     sign_in: AuthState = field(default_factory=AuthState)
     elsewhere: dict[str, AuthState] = field(default_factory=dict)
     head: HeadSupport = field(default_factory=HeadSupport)
+    own_addresses: OwnAddresses = field(default_factory=OwnAddresses)
     redirects_to: URL | None = None
     page_size: int = 0
     proves_page_size: bool = False

@@ -218,6 +218,45 @@ async def test_client_of_a_registry_whose_name_rebinds_does_not_count_as_private
     assert (world.leaked, world.recorder.connections) == (b"", 0)
 
 
+async def test_client_of_a_registry_that_moves_to_300_private_addresses_reaches_no_internal_address(
+    world: World,
+) -> None:
+    """The number of addresses is the choice of the registry's name server."""
+    private = [f"10.1.{number // 200}.{number % 200}" for number in range(300)]
+    world.internet.add("registry.example", [PUBLIC], [PUBLIC], private)
+    port = URL(world.registry.url).port or 0
+    world.internet.routes |= dict.fromkeys(private, port)
+    async with world.client("registry.example") as client:
+        assert await client.digest(REPOSITORY, "v1") == digest_of("one")
+        # A second client of the same registry and login opens connections of its own.
+        other = RegistryClient(f"http://registry.example:{port}", "robot", "secret", max_in_flight=3)
+        redirects(world, "10.0.0.5")
+        error = await sent_there(other, "digest")
+    assert (error.kind, world.leaked, world.recorder.connections) == ("refused_answer", b"", 0)
+
+
+async def test_client_of_a_registry_that_was_public_remembers_it_after_its_connections_closed(
+    world: World,
+) -> None:
+    async with world.client("registry.example") as client:
+        assert await client.digest(REPOSITORY, "v1") == digest_of("one")
+    world.internet.add("registry.example", ["10.0.0.9"])
+    world.internet.routes["10.0.0.9"] = URL(world.registry.url).port or 0
+    redirects(world, "10.0.0.5")
+    error = await sent_there(world.client("registry.example"), "digest")
+    assert (error.kind, world.leaked, world.recorder.connections) == ("refused_answer", b"", 0)
+
+
+async def test_client_of_a_registry_with_a_public_and_a_private_address_reaches_neither_port_of_it(
+    world: World,
+) -> None:
+    """A name can list an address behind the client beside its own; it may not use it on another port."""
+    world.internet.add("registry.example", [PUBLIC, "10.0.0.5"])
+    redirects(world, "10.0.0.5")
+    error = await sent_there(world.client("registry.example"), "digest")
+    assert (error.kind, world.leaked, world.recorder.connections) == ("refused_answer", b"", 0)
+
+
 @pytest.mark.parametrize("address", ["169.254.169.254", "100.100.100.200", "fd00:ec2::254"])
 async def test_client_of_a_registry_whose_name_rebinds_to_a_metadata_service_sends_nothing(
     world: World, address: str
@@ -352,12 +391,15 @@ async def test_client_behind_a_proxy_lets_the_proxy_resolve_a_realm(world: World
 # The checks themselves
 
 
-def test_destinations_with_any_number_of_own_addresses_keep_the_last_ones() -> None:
+@pytest.mark.parametrize("private", [1, 300, 3000])
+def test_destinations_of_a_registry_that_was_public_never_count_as_private(private: int) -> None:
     destinations = Destinations(URL("http://registry.example"))
-    for number in range(1000):
+    destinations.note(PUBLIC)
+    for number in range(private):
         destinations.note(f"10.0.{number // 250}.{number % 250}")
-    assert len(destinations.own_addresses) == 256
-    assert destinations.own_addresses[-1] == "10.0.3.249"
+    for address in ("10.9.9.9", "10.0.0.0", "127.0.0.1"):
+        with pytest.raises(DestinationBlocked, match="public or not known"):
+            destinations.check_address(address, address)
 
 
 def test_destinations_without_a_known_own_address_block_an_internal_one() -> None:
