@@ -53,7 +53,7 @@ HINTS_STORED = "registry_triggers.hints_stored"
 """Counter: tags whose hints the endpoint stored."""
 
 HINTS_POLLED = "registry_triggers.hints_polled"
-"""Counter: tags that a watcher polled because of a hint."""
+"""Counter: tags that a watcher requested because of a hint."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 
@@ -70,7 +70,7 @@ def count_detected(number: int, source: str) -> None:
 
 def count_hints_polled(tags: Collection[str], new: Collection[str]) -> None:
     """
-    Count the tags that a hint made a watcher poll.
+    Count the tags that a hint made a watcher request.
 
     :param new: those of them that were pushed
     """

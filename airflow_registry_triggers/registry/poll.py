@@ -55,6 +55,7 @@ class Poll:
     :param unknown: tags whose digest could not be read, with the reason; their state does not change
     :param warnings: warnings, such as lost state; each of them has been logged
     :param note: with ``newest``, the reason why a difference is not sent; empty if there is none
+    :param hinted: tags of ``only`` that were requested
     """
 
     notifications: list[Notification]
@@ -63,6 +64,7 @@ class Poll:
     unknown: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     note: str = ""
+    hinted: frozenset[str] = frozenset()
 
 
 async def poll(
@@ -123,9 +125,11 @@ async def poll(
     comparison = _comparison(watermark, scope, mode, recheck)
     if only is not None and not (comparison.is_settled and any(map(scope.covers, only))):
         return Poll([], watermark, watermark)
+    wanted = only or ()
     if newest is not None:
         only = None  # the greatest tag is known from a listing alone
     result, bulk = await _found(client, repository, comparison, memory, moment.timestamp(), only)
+    hinted = _requested(wanted, result)
     size = len(result.digests) + len(result.unknown) + len(result.not_asked)
 
     def compared() -> tuple[list[Push], list[Push]]:
@@ -152,7 +156,12 @@ async def poll(
     memory.record(pushes, moment.timestamp(), size, only, bulk)
     with collection_paused():
         await release(pushes, admitted, result.digests, result.times)
-    return Poll(*found, unknown=result.unknown, warnings=warnings, note=note)
+    return Poll(*found, unknown=result.unknown, warnings=warnings, note=note, hinted=hinted)
+
+
+def _requested(wanted: Collection[str], result: ScanResult) -> frozenset[str]:
+    answers = (result.digests, result.unknown, result.absent)
+    return frozenset(tag for tag in wanted if any(tag in answer for answer in answers))
 
 
 def _comparison(

@@ -35,18 +35,20 @@ Prepare: TypeAlias = "Callable[[int, int], Awaitable[None]]"
 @dataclass(slots=True)
 class ScanResult:
     """
-    The registry's answers about the watched tags. An absent tag is in none of the collections.
+    The registry's answers about the watched tags.
 
     :param digests: the digests that are known
     :param times: upload times by tag in seconds since 1970, where the listing contains them
     :param unknown: tags whose digest could not be read, with the reason
     :param not_asked: existing tags whose digest is not needed
+    :param absent: requested tags that do not exist
     """
 
     digests: dict[str, str] = field(default_factory=dict)
     times: dict[str, float] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     not_asked: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -226,8 +228,9 @@ class DigestReader:
             raise error
 
     def result(self, result: ScanResult) -> ScanResult:
-        """Return the result with the registry's answers; an absent tag is left out."""
+        """Return the result with the registry's answers."""
         result.digests |= {tag: digest for tag, digest in self.found.items() if digest is not None}
+        result.absent = [tag for tag, digest in self.found.items() if digest is None]
         result.unknown = {tag: str(error) for tag, error in self.failed.items()}
         return result
 

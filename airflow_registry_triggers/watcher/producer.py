@@ -178,7 +178,8 @@ class RegistryProducer(SharedStreamProducer):
         if any(batch.replayed for batch in batches):
             return batches, 0.0  # an asset with a replay may not have polled the registry yet
         if only is not None:
-            count_hints_polled(only, {item.tag for batch in batches for item in batch.notifications})
+            requested = {tag for watched in self._watched.values() for tag in watched.hinted}
+            count_hints_polled(requested, {item.tag for batch in batches for item in batch.notifications})
         if self._is_first:
             # A triggerer that starts with a thousand watchers takes the baselines within a few seconds and
             # spreads the polls after them over the interval.

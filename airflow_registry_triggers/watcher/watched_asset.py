@@ -88,6 +88,8 @@ class WatchedAsset:
         self._stored = Watermark()
         self._memory = PollMemory()
         self.note = ""
+        self.hinted: frozenset[str] = frozenset()
+        """Hinted tags that the last poll requested."""
         self._open_batches = 0
         self.backoff = FailureBackoff(f"watcher of {repository} for asset {self.asset}")
         self.backs_off_until = 0.0
@@ -113,6 +115,7 @@ class WatchedAsset:
         """
         self.backs_off_until = time.monotonic() + self.backoff.record_failure(error, interval)
         self.state = AssetState.BACKING_OFF
+        self.hinted = frozenset()
 
     def resume(self) -> None:
         """End the back-off."""
@@ -136,6 +139,7 @@ class WatchedAsset:
         :param client: an open client of its registry
         :param only: tags that a hint names; None for a full poll
         """
+        self.hinted = frozenset()
         if self.state is AssetState.NEW:
             await self._load()
         if self.state is AssetState.LOADED:
@@ -144,6 +148,7 @@ class WatchedAsset:
             self.state = AssetState.POLLING
         await self._outbox.expire()
         found = await self._polled(target, client, only)
+        self.hinted = found.hinted
         # Baselines and a new scope; the entries of the notifications follow with their acknowledgement.
         await self._save(found.watermark_before)
         self.backoff.record_success()

@@ -170,3 +170,23 @@ async def test_poll_only_with_recheck_interval_requests_the_tag_and_is_not_the_l
     assert found(await hinted.poll({"v1"})) == [("v1", digest_of("two"))]
     assert memory.polled_at == last
     assert found(await hinted.poll()) == [("v1", digest_of("two"))], "until its push is acknowledged"
+
+
+async def test_poll_only_reports_the_hinted_tags_that_it_requested(hinted: Hinted) -> None:
+    await hinted.baseline(rule=TagRule(tag_regex="v.*"))
+    hinted.registry.put(REPOSITORY, {"v1": "two", "w1": "one"})
+    hinted.registry.faults.append(failing("v2"))
+    assert (await hinted.poll({"v1", "v2", "v9", "w1", "*"})).hinted == {"v1", "v2", "v9"}
+    assert (await hinted.poll({"w1"})).hinted == frozenset()
+    assert (await hinted.poll()).hinted == frozenset()
+
+
+async def test_poll_only_without_updates_reports_unknown_tags_only(hinted: Hinted) -> None:
+    await hinted.baseline(updates=False)
+    assert (await hinted.poll({"v1", "v9"})).hinted == {"v9"}
+
+
+async def test_poll_only_with_newest_reports_the_hinted_tag_that_is_the_greatest(hinted: Hinted) -> None:
+    await hinted.baseline(newest="text")
+    hinted.registry.put(REPOSITORY, {"v3": "two"})
+    assert (await hinted.poll({"v1", "v3"})).hinted == {"v3"}

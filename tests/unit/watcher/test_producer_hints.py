@@ -360,3 +360,18 @@ async def test_producer_with_an_asset_that_fails_twice_after_a_hint_polls_it_aga
         polls = lists(registry)
         await asyncio.sleep(1)
         assert lists(registry) == polls, "no full poll before the interval is over"
+
+
+async def test_producer_counts_the_hinted_tags_that_it_requested(registry, stores, real_rows, monkeypatch):
+    counted = []
+    monkeypatch.setattr(
+        producer_module, "count_hints_polled", lambda tags, new: counted.append((set(tags), set(new)))
+    )
+    two = (("one", TagRule(tag_regex="v.*")), ("two", TagRule(tags=["v1", "w1"])))
+    async with stream(*two) as (producer, queue):
+        await ready(registry, stores, "one", "two")
+        registry.put("team/app", ["v1", "other"])
+        real_rows.hint(["v1", "v9", "w1", "other"])
+        await acknowledge(producer, await taken(queue), await taken(queue))
+    # v9 does not exist, and no rule covers the tag "other".
+    assert counted[0] == ({"v1", "v9", "w1"}, {"v1"})
