@@ -98,6 +98,20 @@ class FlapGuard:
                 found.append(tag)
         return found
 
+    def held_until(self, polled_at: float) -> dict[str, float]:
+        """
+        Return the times at which held pushes may be sent: tag to seconds since the epoch.
+
+        :param polled_at: start of the last poll, in seconds since the epoch; it decided on earlier times
+        """
+        return {
+            tag: recent.times[-1] + MIN_INTERVAL
+            for tag, recent in self._recent.items()
+            if recent.is_flapping and recent.times
+            # A tag that was sent changed last at that time.
+            if recent.times[-1] < recent.changed_at and polled_at < recent.times[-1] + MIN_INTERVAL
+        }
+
     def prune(self, now: float) -> None:
         """
         Forget tags that did not change within the last hour.

@@ -4,7 +4,8 @@
 The times at which a hint makes a watcher poll.
 
 A registry may send its webhook up to 0.1 s before the tag can be read, so each hinted tag is polled at once
-and twice more. The time of the next full poll does not move, except by a hint for all tags.
+and twice more. A tag whose push is held, because it changes too often, is polled when the push may be sent.
+The time of the next full poll does not move, except by a hint for all tags.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from airflow_registry_triggers.inbound.hint_row import ALL_TAGS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["HintSchedule"]
 
@@ -40,6 +41,7 @@ class HintSchedule:
 
     def __init__(self) -> None:
         self._due: dict[str, tuple[float, ...]] = {}
+        self._held: dict[str, float] = {}
         self._last_poll = -inf
         self._all_at = inf
         self._all_readable_at = -inf
@@ -58,7 +60,7 @@ class HintSchedule:
     @property
     def next_at(self) -> float:
         """Time of the next poll of hinted tags; infinite without one."""
-        first = min((times[0] for times in self._due.values()), default=inf)
+        first = min((*(times[0] for times in self._due.values()), *self._held.values()), default=inf)
         return max(first, self._last_poll + MIN_GAP)
 
     def add(self, tags: Iterable[str], now: float) -> None:
@@ -73,11 +75,20 @@ class HintSchedule:
             else:
                 self._due[tag] = tuple(now + seconds for seconds in POLLED_AFTER)
 
+    def hold(self, tags: Mapping[str, float]) -> None:
+        """
+        Replace the tags whose pushes were found but may be sent only later.
+
+        :param tags: tag to the time of its poll
+        """
+        self._held = dict(tags)
+
     def pop_due(self, now: float) -> frozenset[str]:
         """Return the tags to poll now, without each other's listing; empty if it is too early."""
         if now < self.next_at - TOLERANCE:
             return frozenset()
-        tags = frozenset(tag for tag, times in self._due.items() if times[0] <= now + TOLERANCE)
+        times_of = [*self._due.items(), *((tag, (at,)) for tag, at in self._held.items())]
+        tags = frozenset(tag for tag, times in times_of if times[0] <= now + TOLERANCE)
         self._drop_until(now + TOLERANCE)
         self._last_poll = now
         return tags
@@ -99,3 +110,4 @@ class HintSchedule:
     def _drop_until(self, moment: float) -> None:
         later = {tag: tuple(at for at in times if at > moment) for tag, times in self._due.items()}
         self._due = {tag: times for tag, times in later.items() if times}
+        self._held = {tag: at for tag, at in self._held.items() if at > moment}

@@ -6,14 +6,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from math import inf
 from typing import TYPE_CHECKING
 
+from airflow_registry_triggers.registry.flapping import MIN_INTERVAL
 from airflow_registry_triggers.watcher.hint_schedule import HintSchedule
 from airflow_registry_triggers.watcher.hints import hint_waiter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from airflow_registry_triggers.hooks.registry_target import RegistryTarget
     from airflow_registry_triggers.watcher.hints import HintWaiter
+    from airflow_registry_triggers.watcher.watched_asset import WatchedAsset
 
 __all__ = ["PollTimer"]
 
@@ -64,6 +69,21 @@ class PollTimer:
     def follow(self, target: RegistryTarget) -> None:
         """Take hints as the Connection allows; see :meth:`HintWaiter.follow`."""
         self._waiter.follow(target)
+
+    def hold(self, assets: Iterable[WatchedAsset], interval: float, polled_at: float) -> None:
+        """
+        Poll the tags of held pushes as soon as these may be sent.
+
+        :param assets: the assets of the stream
+        :param interval: seconds between two full polls; short ones find a held push soon enough
+        :param polled_at: start of the last poll (``time.monotonic()``); a moment since then is not missed
+        """
+        offset = time.monotonic() - time.time()
+        first: dict[str, float] = {}
+        for watched in assets if interval > MIN_INTERVAL else ():
+            for tag, at in watched.held_until(polled_at - offset).items():
+                first[tag] = min(at + offset, first.get(tag, inf))
+        self._schedule.hold(first)
 
     def full_poll_begins(self) -> None:
         """Forget the hints that a full poll replaces; their repeats stay, for tags not readable yet."""

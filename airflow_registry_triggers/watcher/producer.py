@@ -119,6 +119,7 @@ class RegistryProducer(SharedStreamProducer):
                 self._backoff.record_success()
             if self._target is not None:
                 timer.follow(self._target)
+                timer.hold(self._watched.values(), self._interval, began)
             if only is None or self._backoff.failures or not pause:
                 wait = self._seconds_until(began + pause) if pause else 0.0
                 self._full_poll_at = time.monotonic() + wait

@@ -99,6 +99,10 @@ class WatchedAsset:
         """Number of tags in the stored watermark; None before it was read."""
         return None if self._stored.epoch is None else self._stored.size
 
+    def held_until(self, polled_at: float) -> dict[str, float]:
+        """Return the tags whose pushes ``flap_limit`` holds, and when they may be sent (since the epoch)."""
+        return self._memory.flaps.held_until(polled_at)
+
     @property
     def is_backing_off(self) -> bool:
         """Whether the asset still waits after a failure of its own."""

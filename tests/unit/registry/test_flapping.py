@@ -42,6 +42,18 @@ def test_admit_after_the_limit_allows_one_push_in_five_minutes():
     assert {after - before for before, after in itertools.pairwise(sent[9:])} == {MIN_INTERVAL}
 
 
+def test_held_until_is_the_time_at_which_the_held_push_is_sent():
+    guard = FlapGuard()
+    admitted(guard, [1000, 1010], 2)
+    assert guard.held_until(1010) == {}
+    admitted(guard, [1000], 2, tag="calm")
+    assert not guard.admit(TagState("v1", 3, "d"), 2, 1020)
+    assert guard.held_until(1020) == {"v1": 1010 + MIN_INTERVAL}
+    assert guard.held_until(1010 + MIN_INTERVAL) == {}, "a poll that found nothing more is not repeated"
+    assert guard.admit(TagState("v1", 3, "d"), 2, 1010 + MIN_INTERVAL)
+    assert guard.held_until(1011 + MIN_INTERVAL) == {}
+
+
 def test_admit_after_a_calm_hour_counts_anew():
     guard = FlapGuard()
     admitted(guard, range(1000, 1100, 10), 3)

@@ -73,6 +73,27 @@ def test_hint_schedule_at_a_full_poll_drops_what_is_due_and_keeps_the_repeats() 
     assert schedule.next_at == inf
 
 
+def test_hint_schedule_of_a_held_tag_polls_it_once_at_its_time() -> None:
+    schedule = HintSchedule()
+    schedule.hold({"v1": 300.0, "v2": 400.0})
+    assert polls(schedule, 350, {10.0: {"v1"}}) == [
+        (10.0, {"v1"}),
+        (11.0, {"v1"}),
+        (14.0, {"v1"}),
+        (300.0, {"v1"}),
+    ]
+    assert schedule.next_at == 400.0
+    schedule.hold({})
+    assert schedule.next_at == inf
+
+
+def test_hint_schedule_at_a_full_poll_drops_the_held_tags_that_are_due() -> None:
+    schedule = HintSchedule()
+    schedule.hold({"v1": 300.0, "v2": 400.0})
+    schedule.full_poll_begins(350.0)
+    assert schedule.next_at == 400.0
+
+
 def test_hint_schedule_for_all_tags_is_a_full_poll_1_s_later_at_most_once_in_30_s() -> None:
     schedule = HintSchedule()
     schedule.add({"*"}, 10.0)

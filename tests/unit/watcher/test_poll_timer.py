@@ -73,6 +73,37 @@ async def test_poll_timer_with_endless_hints_makes_every_full_poll(timer, waiter
     assert full == 20
 
 
+class Asset:
+    """A watched asset with one held push."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def held_until(self, polled_at):
+        return {"v1": self.at} if polled_at < self.at else {}
+
+
+async def test_poll_timer_with_held_tags_polls_at_the_first_moment(timer):
+    assets = [Asset(time.time() + 60), Asset(time.time() + 0.3)]
+    began = time.monotonic()
+    timer.hold(assets, 3600, began)
+    assert await timer.wait(later(10)) == {"v1"}
+    assert time.monotonic() - began >= 0.28
+
+
+async def test_poll_timer_with_a_moment_during_the_last_poll_polls_at_once_and_once(timer):
+    asset = Asset(time.time() - 1)
+    timer.hold([asset], 3600, later(-2))
+    assert await timer.wait(later(10)) == {"v1"}
+    timer.hold([asset], 3600, later(0))
+    assert await timer.wait(later(0.3)) is None
+
+
+async def test_poll_timer_with_frequent_full_polls_adds_none(timer):
+    timer.hold([Asset(time.time() + 0.1)], 60, later(0))
+    assert await timer.wait(later(0.3)) is None
+
+
 async def test_poll_timer_that_holds_hints_waits_for_the_full_poll(timer, waiter):
     waiter.hint("v1")
     began = time.monotonic()

@@ -10,6 +10,7 @@ import time
 import pytest
 from aiohttp import web
 
+from airflow_registry_triggers.registry import flapping
 from airflow_registry_triggers.tag_rule import TagRule
 from airflow_registry_triggers.watcher import backoff, hint_schedule, hints
 from airflow_registry_triggers.watcher import producer as producer_module
@@ -103,6 +104,26 @@ async def test_producer_with_a_hint_repeats_its_requests_twice(registry, stores,
         first, second, third = times
         assert 0.9 <= second - first <= 3.9
         assert third - first >= 3.9
+
+
+async def test_producer_sends_the_latest_digest_of_a_flapping_tag_without_a_further_hint(
+    registry, stores, rows, connection, monkeypatch
+):
+    connection["extra"]["flap_limit"] = 2
+    monkeypatch.setattr(flapping, "MIN_INTERVAL", 1.5)
+    async with stream() as (producer, queue):
+        await ready(registry, stores)
+        for image in ("one", "two"):
+            registry.put("team/app", {"v1": image})
+            rows.hint(["v1"])
+            assert await acknowledged(producer, queue) == ["v1"]
+        sent_at = time.monotonic()
+        registry.put("team/app", {"v1": "three"})
+        rows.hint(["v1"])
+        assert await acknowledged(producer, queue) == ["v1"]
+        assert stored(stores).state_of("v1").digest == digest_of("three")
+        assert time.monotonic() - sent_at > 1.0, "the push was held"
+        assert lists(registry) == 0
 
 
 @pytest.mark.parametrize("too_early", [1, 2])
