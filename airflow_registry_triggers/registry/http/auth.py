@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from yarl import URL
 
 from airflow_registry_triggers.registry.errors import INVALID_URL, RegistryError
+from airflow_registry_triggers.registry.http.host_names import HostNames
 from airflow_registry_triggers.registry.http.tokens import parse_token
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class Authenticator:
     :param on_secret: called with each encoded login that logs must mask as a whole
     :param on_token: called with each token, and with each encoded login that contains one; default
         ``on_secret``
+    :param hosts: show the hosts that the registry names
     """
 
     def __init__(
@@ -127,6 +129,7 @@ class Authenticator:
         fetch: Fetch,
         on_secret: Callable[[str], None],
         on_token: Callable[[str], None] | None = None,
+        hosts: HostNames | None = None,
     ) -> None:
         self.state = state
         self.login = login
@@ -136,6 +139,7 @@ class Authenticator:
         self._fetch = fetch
         self._on_secret = on_secret
         self._on_token = on_token or on_secret
+        self._hosts = hosts or HostNames(origin)
         self._masked = ""
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
@@ -147,7 +151,8 @@ class Authenticator:
         """
         current = await self.login.current()
         if problem := current.problem:
-            raise RegistryError(f"{self._origin}: {problem}.", kind="credentials", everywhere=True)
+            raise RegistryError(f"{self._shown}: {problem}.", kind="credentials", everywhere=True)
+        self._hosts.learn(current)
         if (basic := current.basic) and basic != self._masked:
             self._masked = basic
             # A part of a password is a secret too. A token of a cloud is longer, and renewed for ever.
@@ -176,6 +181,10 @@ class Authenticator:
         """Drop a token that was refused."""
         self._tokens.drop(self._key(repository), token)
 
+    @property
+    def _shown(self) -> str:
+        return self._hosts.origin(self._origin)
+
     def _key(self, repository: str) -> TokenKey:
         return (self._identity, str(self._origin), repository)
 
@@ -200,8 +209,8 @@ class Authenticator:
         token = parse_token(body, scope, requested_at)
         if token is None:
             raise NoToken(
-                f"{realm.origin()}: the token service returned no token. Check that the Connection's host is "
-                "the registry's.",
+                f"{self._hosts.origin(realm)}: the token service returned no token. Check that the "
+                "Connection's host is the registry's.",
                 kind="credentials",
                 everywhere=True,
             )
@@ -215,11 +224,12 @@ class Authenticator:
         except INVALID_URL:
             realm, usable = URL(), False
         if not usable or realm.scheme not in ("https", "http"):
-            raise _refused(f"{self._origin}: the realm in its challenge is not an http or https URL")
+            raise _refused(f"{self._shown}: the realm in its challenge is not an http or https URL")
         if realm.scheme == "http" and self._origin.scheme != "http":
             what = "no token is requested" if credentials.is_anonymous else "the login is not sent"
             raise _refused(
-                f"{self._origin}: the realm in its challenge, {realm.origin()}, has no TLS; {what} there"
+                f"{self._shown}: the realm in its challenge, {self._hosts.origin(realm)}, has no TLS; {what} "
+                "there"
             )
         return realm
 

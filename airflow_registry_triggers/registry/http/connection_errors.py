@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ class FailedRequest:
     :param proxy: the proxy of the request
     :param limits: deadlines of the request
     :param progress: whether it was sent
+    :param authority: host and port as errors show them; ``""`` for those of the URL
     """
 
     where: str
@@ -47,6 +49,17 @@ class FailedRequest:
     proxy: Proxy | None
     limits: Limits
     progress: Progress
+    authority: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The host and the port as errors show them."""
+        return self.authority or self.url.authority
+
+    @property
+    def host(self) -> str:
+        """The host as errors show it."""
+        return self.shown.removesuffix(f":{self.url.port}").strip("[]")
 
 
 def connection_error(error: Exception, failed: FailedRequest) -> RegistryError:
@@ -59,17 +72,17 @@ def connection_error(error: Exception, failed: FailedRequest) -> RegistryError:
     where, proxy = failed.where, failed.proxy
     cause = getattr(error, "os_error", None) or error
     if isinstance(cause, DestinationBlocked):
-        return blocked_error(cause, where)
+        return blocked_error(cause, where, failed.url, failed.host)
     # A certificate error is a ValueError too, so it comes first.
     if isinstance(error, ssl.SSLError | aiohttp.ClientSSLError):
         if proxy is None and _tls_reason(error) in _PLAIN_HTTP:
-            return plain_http_error(failed.url)
-        return _tls_error(error, where, proxy)
+            return plain_http_error(failed)
+        return _tls_error(error, failed)
     if proxy is not None and (found := _proxy_error(error, cause, failed)):
         return found
     if _is_name_error(error, cause):
         return RegistryError(
-            f"{where}: the name {failed.url.host!r} does not resolve. Check the Connection's host.",
+            f"{where}: the name {failed.host!r} does not resolve. Check the Connection's host.",
             kind="name",
             everywhere=True,
         )
@@ -86,24 +99,36 @@ def connection_error(error: Exception, failed: FailedRequest) -> RegistryError:
     return RegistryError(f"{where}: {why}.", kind="unavailable", everywhere=True)
 
 
-def blocked_error(blocked: DestinationBlocked, where: str) -> RegistryError:
-    """Return the error for a destination that is not allowed."""
+def blocked_error(blocked: DestinationBlocked, where: str, url: URL, host: str) -> RegistryError:
+    """
+    Return the error for a destination that is not allowed.
+
+    :param url: the URL that was requested
+    :param host: its host as errors show it
+    """
     return RegistryError(
-        f"{where}: {blocked.text}. The registry sent the client there; no request was sent. Check that the "
-        "Connection's host is the registry's.",
+        f"{where}: {_with_shown(blocked.text, url, host)}. The registry sent the client there; no request "
+        "was sent. Check that the Connection's host is the registry's.",
         kind="refused_answer",
         everywhere=True,
     )
 
 
-def plain_http_error(url: URL) -> RegistryError:
+def _with_shown(text: str, url: URL, host: str) -> str:
+    """Replace the host in a text of another module by its shown form."""
+    name = (url.raw_host or "").rstrip(".")
+    return re.sub(re.escape(name), lambda _: host.rstrip("."), text, flags=re.IGNORECASE) if name else text
+
+
+def plain_http_error(failed: FailedRequest) -> RegistryError:
     """Return the error for a port that answers a TLS handshake in plain HTTP."""
-    text = f"{url.authority} answers plain HTTP, not HTTPS: set Scheme to http"
+    text = f"{failed.shown} answers plain HTTP, not HTTPS: set Scheme to http"
     return RegistryError(text, kind="tls", everywhere=True)
 
 
-def _tls_error(error: Exception, where: str, proxy: Proxy | None) -> RegistryError:
-    reason = _tls_reason(error)
+def _tls_error(error: Exception, failed: FailedRequest) -> RegistryError:
+    where, proxy = failed.where, failed.proxy
+    reason = _with_shown(_tls_reason(error), failed.url, failed.host)  # OpenSSL names the host
     is_certificate = isinstance(error, ssl.CertificateError | aiohttp.ClientConnectorCertificateError)
     if proxy is not None and not is_certificate:
         return RegistryError(

@@ -15,6 +15,7 @@ from airflow_registry_triggers.registry.errors import RegistryError
 from airflow_registry_triggers.registry.http.answer_stream import MAX_LINES, RepairedResponse
 from airflow_registry_triggers.registry.http.destinations import Destinations, GuardedLookup, OwnAddresses
 from airflow_registry_triggers.registry.http.headers import MAX_HEADER
+from airflow_registry_triggers.registry.http.host_names import HostNames
 from airflow_registry_triggers.registry.http.rate_limits import Limits
 
 if TYPE_CHECKING:
@@ -38,13 +39,20 @@ class Connections:
     :param ca_file: certificates in PEM form that are trusted in addition to the system's
     :param proxies: choose the proxy of each request
     :param own: the addresses of the registry that the process knows; default none
+    :param hosts: show the hosts that the registry names; default without a login to search for
     :raises RegistryError: ``tls``, if the file cannot be read
     """
 
     def __init__(
-        self, base: URL, ca_file: str | None, proxies: Proxies, own: OwnAddresses | None = None
+        self,
+        base: URL,
+        ca_file: str | None,
+        proxies: Proxies,
+        own: OwnAddresses | None = None,
+        hosts: HostNames | None = None,
     ) -> None:
         self.base = base
+        self.hosts = hosts or HostNames(base)
         self.proxies = proxies
         self.destinations = Destinations(base, own)
         self.has_answered = False

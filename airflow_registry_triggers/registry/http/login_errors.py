@@ -51,18 +51,21 @@ def no_token_error(answer: Answer, credentials: Credentials, pause: Pause) -> Re
     )
 
 
-def unauthorized_error(answer: Answer, credentials: Credentials, registry: URL) -> RegistryError:
+def unauthorized_error(
+    answer: Answer, credentials: Credentials, registry: URL, answered: str
+) -> RegistryError:
     """
     Return the error for a request that is answered with 401 in the end.
 
     :param credentials: of the Connection
     :param registry: origin of the registry
+    :param answered: origin that answered, as errors show it
     """
     if is_from_proxy(answer):
         return proxy_refused(401, answer.where)
     if answer.is_elsewhere and not credentials.is_anonymous:
         text = (
-            f"{answer.url.origin()} answered 401 after a redirect from {registry}. The login is only sent to "
+            f"{answered} answered 401 after a redirect from {registry}. The login is only sent to "
             "the Connection's host. Set the host to the final address."
         )
     elif credentials.is_anonymous:

@@ -80,7 +80,7 @@ async def _handshake_error(error: Exception, failed: FailedRequest) -> RegistryE
     if writer is not None:
         writer.close()
     if answer == b"HTTP/":
-        return plain_http_error(failed.url)
+        return plain_http_error(failed)
     if answer is not None and isinstance(error, TimeoutError):
         text = (
             "the port accepts connections but does not answer the TLS handshake. Check the Connection's "

@@ -64,6 +64,12 @@ class Request:
     may_leave_origin: bool = True
     json: Mapping[str, str] | None = field(default=None, repr=False)
 
+    @property
+    def secrets(self) -> list[str]:
+        """Values that the receiver of the request can repeat."""
+        values = [value.partition(" ")[2] for value in self.authorization.values() if value]
+        return [*values, (self.json or {}).get("secret", "")]
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -111,9 +117,9 @@ async def exchange(connections: Connections, request: Request, limits: Limits) -
         answer = await _once(connections, request, url, shown, limits)
         if answer.status not in _REDIRECTS or "Location" not in answer.headers:
             return answer
-        url = _target(answer, request)
+        url = _target(answer, request, connections)
         # The path of a redirect can repeat a secret of the request: errors show the origin only.
-        shown = str(url.origin())
+        shown = connections.hosts.origin(url, request.secrets)
     raise RegistryError(f"{answer.where}: more than {_MAX_REDIRECTS} redirects.", kind="refused_answer")
 
 
@@ -123,7 +129,7 @@ async def _once(connections: Connections, request: Request, url: URL, shown: str
     try:
         session = connections.session_for(url, proxy)
     except DestinationBlocked as blocked:
-        raise blocked_error(blocked, where) from None
+        raise blocked_error(blocked, where, url, connections.hosts.host(url, request.secrets)) from None
     # A status decides before the deadline ends the request, even if its headers never end.
     reserve = min(_MAX_RESERVE, limits.seconds / 10)
     progress = Progress(asyncio.get_running_loop().time() + limits.seconds - reserve)
@@ -139,7 +145,9 @@ async def _once(connections: Connections, request: Request, url: URL, shown: str
             connections.has_answered |= not is_elsewhere
             return Answer(response.status, response.headers, body, url, where, is_elsewhere, is_plain_proxy)
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        failed = FailedRequest(where, url, proxy, limits, progress)
+        failed = FailedRequest(
+            where, url, proxy, limits, progress, connections.hosts.authority(url, request.secrets)
+        )
         problem = speaks_tls_error(where) if progress.speaks_tls else connection_error(error, failed)
         is_first = url.origin() == connections.base.origin() and not connections.has_answered
         probes = is_first and is_probed(error, failed)
@@ -207,7 +215,7 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int, where: str) ->
     return b"".join(chunks)
 
 
-def _target(answer: Answer, request: Request) -> URL:
+def _target(answer: Answer, request: Request, connections: Connections) -> URL:
     url = answer.url
     try:
         target = url.join(URL(answer.headers["Location"]))
@@ -225,8 +233,8 @@ def _target(answer: Answer, request: Request) -> URL:
         why = "which is not allowed for a token request"
     else:
         return target
+    shown = connections.hosts.origin(target, request.secrets)
     raise RegistryError(
-        f"{answer.where}: redirects to {target.origin()}, {why}. Set the Connection's host to the "
-        "final address.",
+        f"{answer.where}: redirects to {shown}, {why}. Set the Connection's host to the final address.",
         kind="refused_answer",
     )

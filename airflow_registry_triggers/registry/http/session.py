@@ -17,6 +17,7 @@ from airflow_registry_triggers.registry.http.auth import REFUSALS, Authenticator
 from airflow_registry_triggers.registry.http.connections import Connections
 from airflow_registry_triggers.registry.http.credentials import Credentials, Login
 from airflow_registry_triggers.registry.http.headers import empty_quota, parse_challenges, retry_after
+from airflow_registry_triggers.registry.http.host_names import HostNames
 from airflow_registry_triggers.registry.http.login_errors import no_token_error, unauthorized_error
 from airflow_registry_triggers.registry.http.proxies import Proxies
 from airflow_registry_triggers.registry.http.rate_limits import Limits, Pause, default_in_flight
@@ -75,6 +76,7 @@ class Transport:
         self._connections: Connections | None = None
         self._slots: asyncio.Semaphore | None = None
         self._opening = asyncio.Lock()
+        self._hosts = HostNames(options.base)
         self._auth = self._authenticator(options.base, options.login, memory.sign_in)
         self._is_anonymous = isinstance(options.login, Credentials) and options.login.is_anonymous
 
@@ -157,7 +159,9 @@ class Transport:
                 break
         if answer.status == 401:
             login = await self._options.login.current()
-            raise unauthorized_error(answer, login, self._options.base.origin())
+            raise unauthorized_error(
+                answer, login, self._options.base.origin(), self._hosts.origin(answer.url)
+            )
         return answer
 
     def _sign_ins(self, repository: str) -> dict[URL, SignIn]:
@@ -192,6 +196,7 @@ class Transport:
             self._fetch_token,
             self._options.on_secret,
             self._options.on_token,
+            self._hosts,
         )
 
     async def send_once(self, request: Request, limits: Limits) -> Answer:
@@ -228,7 +233,7 @@ class Transport:
                 options = self._options
                 proxies = Proxies(options.proxy, options.on_secret)
                 self._connections = Connections(
-                    options.base, options.ca_file, proxies, self.memory.own_addresses
+                    options.base, options.ca_file, proxies, self.memory.own_addresses, self._hosts
                 )
             if self._slots is None:
                 addresses = await self._connections.addresses()
@@ -243,7 +248,7 @@ class Transport:
             {"Accept": "application/json"},
             limits.token_bytes,
             {url.origin(): headers.get("Authorization")},
-            shown=str(url.origin()),
+            shown=self._hosts.origin(url),
             may_leave_origin=False,
         )
         try:
