@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from airflow_registry_triggers.registry.bulk.reported import ApiRefused, reported_tag, rows_of, seconds_of
-from airflow_registry_triggers.registry.http.json_pages import parse_page
+from airflow_registry_triggers.registry.http.json_pages import is_small, parse_page
 from airflow_registry_triggers.registry.http.request import Request
 from airflow_registry_triggers.registry.http.responses import error_of
 from airflow_registry_triggers.registry.http.tokens import Token
@@ -129,7 +129,7 @@ class HubToken:
         answer = await self._transport.send_once(request, self._limits)
         if answer.status in (408, 429) or answer.status >= 500:
             raise error_of(answer, self._transport.memory.pause)
-        body = parse_page(answer.body) if answer.status == 200 else None
+        body = parse_page(answer.body) if answer.status == 200 and is_small(answer.body) else None
         token = body.get("access_token") if isinstance(body, dict) else None
         if not isinstance(token, str) or not token.isascii() or not token.isprintable() or " " in token:
             raise ApiRefused(f"{url}: answered {answer.status} without a token")

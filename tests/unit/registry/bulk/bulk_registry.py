@@ -72,6 +72,7 @@ class BulkRegistry(ScriptedRegistry):
         self.needs: str | None = None
         """The Authorization header that the API needs."""
         self.hub_password: str | None = None
+        self.hub_token_filler: list[int] = []
         self.logins: list[dict[str, str]] = []
         self.faults.append(self._read_login)
 
@@ -180,7 +181,9 @@ class BulkRegistry(ScriptedRegistry):
         if self.hub_password is not None and self.logins[-1]["secret"] != self.hub_password:
             return web.json_response({"detail": "incorrect"}, status=401)
         self.needs = f"Bearer hub-token-{len(self.logins)}"
-        return web.json_response({"access_token": f"hub-token-{len(self.logins)}"})
+        return web.json_response(
+            {"access_token": f"hub-token-{len(self.logins)}", "filler": self.hub_token_filler}
+        )
 
     def _quay(self, request: web.Request) -> web.Response:
         assert request.path == f"/api/v1/repository/{REPOSITORY}/tag/"

@@ -231,6 +231,13 @@ class TestDockerHub:
             await listed(registry, **LOGIN)
         assert "planted" not in str(error.value)
 
+    async def test_hub_with_a_token_answer_of_too_many_elements_refuses(self, registry: BulkRegistry) -> None:
+        """It is parsed on the event loop, where 1 MiB in portions would take half a second."""
+        registry.push("v1")
+        registry.hub_token_filler = [1] * 100_000
+        with pytest.raises(ApiRefused, match="answered 200 without a token"):
+            await listed(registry, **LOGIN)
+
     async def test_hub_waits_as_x_retry_after_says(self, registry: BulkRegistry) -> None:
         registry.push("v1")
         until = str(int(time.time()) + 100)
