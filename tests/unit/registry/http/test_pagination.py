@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,8 @@ from yarl import URL
 
 from airflow_registry_triggers.registry.client import RegistryClient
 from airflow_registry_triggers.registry.errors import RegistryError
-from airflow_registry_triggers.registry.http.pagination import next_page
+from airflow_registry_triggers.registry.http.pagination import ListingReader, next_page
+from airflow_registry_triggers.registry.http.rate_limits import Limits
 from tests.unit.registry.raw_server import RawServer, reply, says
 from tests.unit.registry.scripted_registry import Paging, ScriptedRegistry
 
@@ -167,6 +169,26 @@ async def test_list_tags_with_a_cursor_of_60_000_characters_follows_it(registry:
     async with RawServer(script) as server, RegistryClient(server.url) as client:
         assert await client.list_tags(REPOSITORY) == ["v1", "v2"]
     assert cursors == ["n=1000", "next=" + "c" * 60_000]
+
+
+async def test_listing_reader_with_long_cursors_keeps_none_of_them() -> None:
+    """The number of pages has a limit, so the memory for each of them must not be the registry's choice."""
+    reader = ListingReader(Limits(), "listing")
+    page = HERE
+    tracemalloc.start()
+    try:
+        for number in range(700):
+            page = next_page(page, f"?last={number}{'c' * 60_000}", "listing")
+            reader.begin(page)
+            await reader.read(b'{"name":"team/app","tags":["v%d"]}' % number)
+            if number == 300:  # the URL library caches its last 128 results
+                before, _ = tracemalloc.get_traced_memory()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 5_000_000, "400 cursors are 24 MB"
+    with pytest.raises(RegistryError, match="read before"):
+        reader.begin(page)
 
 
 async def test_list_tags_with_100_001_tags_on_one_page_sends_two_requests(registry: ScriptedRegistry) -> None:
