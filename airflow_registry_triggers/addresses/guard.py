@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
+from airflow_registry_triggers.addresses.metadata_names import is_metadata_name
 from airflow_registry_triggers.addresses.table import (
-    METADATA_NAMES,
     AddressBlocked,
     Networks,
     address_class,
@@ -106,7 +106,7 @@ class GuardedResolver:
 
     def _check(self, host: str, answer: str) -> None:
         # By name first: such a service may have an address that looks public.
-        if host.lower().rstrip(".") in METADATA_NAMES:
+        if is_metadata_name(host):
             found = parse_address(answer)
             if found is None or not is_listed(found, self._networks):
                 raise AddressBlocked(answer, "cloud metadata, by its name", host)

@@ -16,10 +16,16 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TypeAlias
 
+from airflow_registry_triggers.addresses.embedded import (
+    COMPATIBLE,
+    inner_address,
+    is_obsolete,
+    nat64_candidates,
+)
+
 __all__ = [
     "ALLOWED_NETWORKS_OPTION",
     "EVERYWHERE",
-    "METADATA_NAMES",
     "Address",
     "AddressBlocked",
     "Network",
@@ -42,20 +48,6 @@ ALLOWED_NETWORKS_OPTION = "[registry_triggers] allowed_networks"
 
 EVERYWHERE = ("0.0.0.0/0", "::/0")
 """Networks that contain every address."""
-
-METADATA_NAMES = frozenset(
-    {
-        "instance-data",
-        "metadata",
-        "metadata.amazonaws.com",
-        "metadata.azure.internal",
-        "metadata.goog",
-        "metadata.google.internal",
-        "metadata.packet.net",
-        "metadata.tencentyun.com",
-    }
-)
-"""Names of cloud metadata services, blocked by name: some resolve to addresses that look public."""
 
 # IANA special-purpose address registries for IPv4 and IPv6, and the metadata addresses the clouds document.
 # The first line that contains an address names its class, so narrow networks come before wide ones.
@@ -91,13 +83,6 @@ _TABLES = {
     4: tuple((int(n.network_address), int(n.netmask), name) for n, name in _TABLE if n.version == 4),
     6: tuple((int(n.network_address), int(n.netmask), name) for n, name in _TABLE if n.version == 6),
 }
-
-# IPv6 networks whose addresses contain an IPv4 address. An obsolete transport stays blocked even if the inner
-# address is public.
-_NAT64 = IPv6Network("64:ff9b::/96")
-_COMPATIBLE = IPv6Network("::/96")
-_TRANSLATED = IPv6Network("::ffff:0:0:0/96")
-_LOW_32 = 0xFFFFFFFF
 
 _NEVER = ("cloud metadata", "link-local", "scoped to a zone", "multicast", "broadcast", "not an address")
 
@@ -253,8 +238,8 @@ def is_listed(address: Address, networks: tuple[Network, ...]) -> bool:
     :param networks: the networks
     """
     # Mapped and NAT64 addresses lead to the inner address itself, so its network is enough.
-    inner = _inner(address) if isinstance(address, IPv6Address) else None
-    same = [address] if inner is None or _is_obsolete(address) else [address, inner]
+    inner = inner_address(address) if isinstance(address, IPv6Address) else None
+    same = [address] if inner is None or is_obsolete(address) else [address, inner]
     return any(one.version == network.version and one in network for one in same for network in networks)
 
 
@@ -264,15 +249,24 @@ def _class_of(address: Address) -> str | None:
     if address.scope_id is not None:
         return "scoped to a zone"
     direct = _looked_up(address)
-    if address in _COMPATIBLE and direct is not None:
+    if address in COMPATIBLE and direct is not None:
         return direct  # :: and ::1 are not IPv4-compatible addresses
-    inner = _inner(address)
+    if (metadata := _metadata_behind_nat64(address)) is not None:
+        return metadata
+    inner = inner_address(address)
     if inner is None:
         return direct
     inner_class = _looked_up(inner)
     if inner_class is None:
-        return f"obsolete transport of {inner}" if _is_obsolete(address) else None
+        return f"obsolete transport of {inner}" if is_obsolete(address) else None
     return f"{inner_class}, as {inner} inside"
+
+
+def _metadata_behind_nat64(address: IPv6Address) -> str | None:
+    for inner in nat64_candidates(address):
+        if (found := _looked_up(inner)) in ("cloud metadata", "link-local"):
+            return f"{found}, as {inner} inside"
+    return None
 
 
 def _looked_up(address: Address) -> str | None:
@@ -281,20 +275,3 @@ def _looked_up(address: Address) -> str | None:
         if number & mask == network:
             return name
     return None
-
-
-def _inner(address: IPv6Address) -> IPv4Address | None:
-    if address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    if address.sixtofour is not None:
-        return address.sixtofour
-    if address.teredo is not None:
-        return address.teredo[1]
-    if address in _NAT64 or address in _COMPATIBLE or address in _TRANSLATED:
-        return IPv4Address(int(address) & _LOW_32)
-    return None
-
-
-def _is_obsolete(address: Address) -> bool:
-    # 6to4, Teredo, IPv4-compatible and SIIT; neither IPv4-mapped nor NAT64.
-    return isinstance(address, IPv6Address) and address.ipv4_mapped is None and address not in _NAT64

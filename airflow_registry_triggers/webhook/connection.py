@@ -17,7 +17,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from airflow_registry_triggers.addresses.guard import GuardedResolver, LookUp, SocketGuard, look_up
-from airflow_registry_triggers.addresses.table import EVERYWHERE, METADATA_NAMES, AddressBlocked
+from airflow_registry_triggers.addresses.metadata_names import is_metadata_name
+from airflow_registry_triggers.addresses.table import EVERYWHERE, AddressBlocked
 from airflow_registry_triggers.webhook.answer import MAX_READ, Answer, AnswerHead
 from airflow_registry_triggers.webhook.answer_protocol import StatusFirstResponse
 
@@ -85,7 +86,7 @@ class Exchange:
         :raises TimeoutError: the deadline passed before a status was read
         :raises OSError, aiohttp.ClientError: the connection failed before a status was read
         """
-        if self._proxy and self._endpoint.host in METADATA_NAMES:
+        if self._proxy and is_metadata_name(self._endpoint.host):
             raise AddressBlocked(self._endpoint.host, "cloud metadata, by its name")
         token = _current.set(self)
         shared = _join()

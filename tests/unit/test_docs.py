@@ -21,6 +21,7 @@ from airflow_registry_triggers import (
     repository_asset,
 )
 from airflow_registry_triggers.access_record import AccessRecord
+from airflow_registry_triggers.addresses import metadata_names
 from airflow_registry_triggers.addresses import table as addresses
 from airflow_registry_triggers.get_provider_info import get_provider_info
 from airflow_registry_triggers.notification import Notification
@@ -139,7 +140,7 @@ def test_delivery_page_has_the_numbers_of_the_code() -> None:
     text = page("reference/delivery.md")
     for port in url.HTTP_PORTS:
         assert re.search(rf"\b{port}\b", text)
-    for name in addresses.METADATA_NAMES | {name.title() for name in headers.FRAMING if name != "te"}:
+    for name in metadata_names.METADATA_NAMES | {name.title() for name in headers.FRAMING if name != "te"}:
         assert name in text
     for cidrs in (cidrs for label, cidrs in addresses._CLASSES if label == "cloud metadata"):
         assert [cidr for cidr in cidrs.split() if cidr.rpartition("/")[0] not in text] == []

@@ -12,6 +12,7 @@ addresses can be checked.
 from __future__ import annotations
 
 import errno
+import re
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,9 +20,9 @@ from typing import TYPE_CHECKING
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from airflow_registry_triggers.addresses.guard import GuardedResolver
+from airflow_registry_triggers.addresses.metadata_names import is_metadata_name
 from airflow_registry_triggers.addresses.table import (
     EVERYWHERE,
-    METADATA_NAMES,
     address_class,
     is_never_allowed,
     parse_address,
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from yarl import URL
 
 __all__ = ["DestinationBlocked", "Destinations", "GuardedLookup", "OwnAddresses"]
+
+# A proxy may decode a percent sign, or end the host at another character, and reach another host.
+_NAME = re.compile(r"[a-z0-9._-]+")
 
 
 class DestinationBlocked(OSError):
@@ -93,13 +97,16 @@ class Destinations:
         """
         Check the host of a URL, without a lookup.
 
-        :raises DestinationBlocked: the host is a metadata service or a literal address that is not allowed
+        :raises DestinationBlocked: the host is a metadata service, a literal address that is not allowed, or
+            neither a name nor an address
         """
         host = _host(url)
-        if host in METADATA_NAMES:
+        if is_metadata_name(host):
             raise DestinationBlocked(f"{host} is a cloud metadata service")
         if literal := _literal(host):
             self.check_address(literal, host)
+        elif not _NAME.fullmatch(host):
+            raise DestinationBlocked(f"{host} is neither a host name nor an address")
 
     def check_address(self, address: str, host: str) -> None:
         """

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_registry_triggers.addresses.metadata_names import is_metadata_name
 from airflow_registry_triggers.addresses.table import (
-    METADATA_NAMES,
     AddressBlocked,
     address_class,
     is_allowed,
@@ -165,7 +165,7 @@ def test_is_allowed_shared_metadata_cases_are_blocked() -> None:
         if row["host"][0].isdigit() or ":" in row["host"]:
             assert address_class(row["host"]) == "cloud metadata"
         else:
-            assert row["host"] in METADATA_NAMES
+            assert is_metadata_name(row["host"])
         assert not is_allowed(row["host"])
 
 
@@ -231,6 +231,14 @@ def test_address_blocked_text_has_address_class_and_option() -> None:
         ("fe80::1%eth0", True, False),
         ("::ffff:169.254.169.254", True, False),
         ("64:ff9b::a9fe:a9fe", True, False),
+        ("64:ff9b:1::a9fe:a9fe", True, False),
+        ("64:ff9b:1:fffe:0:1:a9fe:a9fe", True, False),
+        ("64:ff9b:1:abcd:a9:fea9:fe00:0", True, False),
+        ("64:ff9b:1:aba9:fe:a9fe::", True, False),
+        ("64:ff9b:1:a9fe:a9:fe00::", True, False),
+        ("64:ff9b:1::6464:64c8", True, False),
+        ("64:ff9b:1::a00:5", False, False),
+        ("64:ff9b:1::808:808", False, False),
         ("2002:a9fe:a9fe::", True, False),
         ("224.0.0.1", True, False),
         ("metadata.google.internal", True, False),
@@ -244,3 +252,20 @@ def test_address_blocked_text_has_address_class_and_option() -> None:
 )
 def test_is_never_allowed_and_is_global_of_an_address_agree(address: str, never: bool, public: bool) -> None:
     assert (is_never_allowed(address), is_global(address)) == (never, public)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_one"),
+    [
+        ("METADATA.google.internal.", True),
+        ("instance-data.ec2.internal", True),
+        ("instance-data.eu-west-1.compute.internal.", True),
+        ("metadata.platformequinix.com", True),
+        ("api.metadata.cloud.ibm.com", True),
+        ("ip-10-0-0-5.ec2.internal", False),
+        ("instance-data.example.com", False),
+        ("metadata.example.com", False),
+    ],
+)
+def test_is_metadata_name_of_a_host(host: str, is_one: bool) -> None:
+    assert is_metadata_name(host) is is_one

@@ -212,7 +212,7 @@ async def test_send_http_through_a_proxy_uses_the_absolute_form() -> None:
     assert "Proxy-Authorization" not in attempt.request_headers
 
 
-@pytest.mark.parametrize("host", ["metadata.google.internal", "instance-data"])
+@pytest.mark.parametrize("host", ["metadata.google.internal", "instance-data", "instance-data.ec2.internal"])
 async def test_send_metadata_name_behind_a_proxy_is_blocked(host: str) -> None:
     async with ScriptedServer(answering(response(200))) as server:
         attempt = await through(Proxy(server.host, server.port), f"http://{host}/")
@@ -222,7 +222,16 @@ async def test_send_metadata_name_behind_a_proxy_is_blocked(host: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["http://10.0.0.1/", "http://[::1]/", "https://hooks.example.com:8443/", "http://u:p@h/", "ftp://h/"],
+    [
+        "http://10.0.0.1/",
+        "http://[::1]/",
+        "https://hooks.example.com:8443/",
+        "http://u:p@h/",
+        "ftp://h/",
+        "http://metadata%2egoogle.internal/",
+        "http://169.254.169.254%20/",
+        "http://[64:ff9b:1::a9fe:a9fe]/",
+    ],
 )
 async def test_attempt_blocked_url_behind_a_proxy_sends_nothing(url: str) -> None:
     with pytest.raises(EndpointRefused):

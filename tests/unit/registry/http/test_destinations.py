@@ -35,6 +35,7 @@ METADATA = [
     "169.254.169.254",
     "[::ffff:169.254.169.254]",
     "[64:ff9b::a9fe:a9fe]",
+    "[64:ff9b:1::a9fe:a9fe]",
     "2852039166",
     "0xa9fea9fe",
     "169.254.43518",
@@ -46,6 +47,9 @@ METADATA = [
     "metadata.google.internal",
     "METADATA.google.internal.",
     "instance-data",
+    "instance-data.ec2.internal",
+    "metadata%2egoogle.internal",
+    "169.254.169.254%20",
     "named-metadata.example",
     "half-metadata.example",
     "named-link-local.example",
@@ -103,7 +107,7 @@ async def world(registry: ScriptedRegistry, monkeypatch: pytest.MonkeyPatch) -> 
         internet.add("internal.example", ["10.0.0.5"])
         internet.add("half-internal.example", [OTHER_PUBLIC, "10.0.0.5"])
         internet.add("auth.example", [OTHER_PUBLIC])
-        for name in ("metadata.google.internal", "instance-data"):
+        for name in ("metadata.google.internal", "instance-data", "instance-data.ec2.internal"):
             internet.add(name, [OTHER_PUBLIC])
         for address in ("127.0.0.1", "::1", "0.0.0.0"):
             internet.routes[address] = recorder.port
@@ -367,7 +371,7 @@ async def proxied(world: World) -> AsyncIterator[tuple[RegistryClient, list[str]
             yield client, urls
 
 
-@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "metadata.google.internal", "10.0.0.5"])
+@pytest.mark.parametrize("host", [*(host for host in METADATA if not host.endswith(".example")), "10.0.0.5"])
 async def test_client_behind_a_proxy_checks_host_and_literal_address_of_a_realm(
     world: World, host: str
 ) -> None:
@@ -400,6 +404,22 @@ def test_destinations_of_a_registry_that_was_public_never_count_as_private(priva
     for address in ("10.9.9.9", "10.0.0.0", "127.0.0.1"):
         with pytest.raises(DestinationBlocked, match="public or not known"):
             destinations.check_address(address, address)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["metadata%2Egoogle.internal", "10.0.0.5%00", "a%40b.example", "a;b.example", "a,b.example", "a(b"],
+)
+def test_destinations_block_a_host_that_is_neither_a_name_nor_an_address(host: str) -> None:
+    with pytest.raises(DestinationBlocked, match="neither a host name nor an address"):
+        Destinations(URL("https://10.0.0.1")).check_url(URL(f"http://{host}/", encoded=True))
+
+
+@pytest.mark.parametrize(
+    "host", ["my_registry.example", "registry-1.docker.io.", "bücher.example", "10.0.0.5", "[fd12::1]", "a"]
+)
+def test_destinations_of_a_private_registry_allow_a_usual_host(host: str) -> None:
+    Destinations(URL("https://10.0.0.1")).check_url(URL(f"http://{host}/"))
 
 
 def test_destinations_without_a_known_own_address_block_an_internal_one() -> None:
