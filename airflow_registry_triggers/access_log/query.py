@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_registry_triggers.access_record import VERDICTS, XCOM_PREFIX, Status
-from airflow_registry_triggers.record_limits import shortened
+from airflow_registry_triggers.access_record import VERDICTS, XCOM_PREFIX, Status, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_registry_triggers.access_log.query import InvalidFilter
+from airflow_registry_triggers.access_record import shortened
 from airflow_registry_triggers.overview.queries import read_facts, read_records, read_triggers
 from airflow_registry_triggers.overview.rows import repositories_of, row_of, wanted_records
 from airflow_registry_triggers.overview.states import State, decide
-from airflow_registry_triggers.record_limits import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 
-__all__ = ["LIMITS", "NAME_LIMIT", "shortened"]
+__all__ = ["LIMITS", "shortened"]
 
 NAME_LIMIT = 512
 """Bytes of JSON of a name: a repository, a tag, a digest, or ``<dag_id>.<task_id>``."""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from airflow_registry_triggers.record_limits import LIMITS, shortened
+from airflow_registry_triggers.access_record.limits import LIMITS, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
